@@ -1,0 +1,1 @@
+"""Capacity plans and dates of exhaustion (not built yet)."""

@@ -1,0 +1,1 @@
+"""Advice for PostgreSQL databases (not built yet)."""

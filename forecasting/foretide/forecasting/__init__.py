@@ -1,0 +1,1 @@
+"""Demand history, forecast models, signals and the scaling decision."""

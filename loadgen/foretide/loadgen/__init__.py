@@ -1,0 +1,1 @@
+"""Traffic models and load tests with k6 (not built yet)."""

@@ -1,0 +1,1 @@
+"""Attaching py-spy, profiles, hotspots and before/after comparison (not built yet)."""
