@@ -1,0 +1,112 @@
+"""What is known about a workload's demand: a reading now, or the reason why there is none.
+
+Times are Unix seconds as floats throughout Foretide's decision code; demand is in the unit of the
+user's query (requests per second, messages, cores), the same unit as `perReplica`.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Demand as the metric source reported it.
+
+    `value` is finite and not negative; `at` is the time of the sample in Unix seconds.
+    """
+
+    value: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Demand could not be had: a machine-readable reason (CamelCase) and a sentence for people."""
+
+    reason: str
+    message: str
+
+
+Demand = Reading | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """No answer, and why: shown to the user as a condition, never replaced by a guess."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited(Undecided):
+    """No answer yet after a restart, but one is on its way, as there was one before.
+
+    Until it comes nothing is changed but what demand itself asks for: a restart must not undo
+    what the forecast had arranged.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroKnowledge:
+    """At which hours of the day (UTC, 0-23) the history has seen demand of exactly zero."""
+
+    hours: frozenset[int] = frozenset()
+
+    def knows(self, at: float) -> bool:
+        """Whether a zero at this time has been seen before, give or take an hour."""
+        hour = int(at // 3600) % 24
+        return any((hour + shift) % 24 in self.hours for shift in (-1, 0, 1))
+
+
+def reading(value: float, at: float, *, now: float, stale_after: float) -> Demand:
+    """Turn a sample into a `Reading`, or say what is wrong with it.
+
+    `stale_after` is the age in seconds at which a sample no longer speaks for the present.
+    """
+    if not math.isfinite(value):
+        return Unavailable("NotANumber", f"the query answers {value}")
+    if value < 0:
+        return Unavailable(
+            "NegativeDemand", f"the query answers {value:g}; demand is never negative"
+        )
+    age = now - at
+    if age > stale_after:
+        return Unavailable(
+            "Stale", f"the newest sample is {age:.0f} s old, the limit is {stale_after:.0f} s"
+        )
+    return Reading(value, at)
+
+
+def doubt_sudden_zero(
+    demand: Demand,
+    *,
+    zero_since: float | None,
+    known: ZeroKnowledge,
+    grace: float,
+    now: float,
+) -> tuple[Demand, float | None]:
+    """Take an exact zero that the history does not know for an outage, for `grace` seconds.
+
+    A broken exporter and a workload without visitors both answer 0. Following the first one down
+    is the classic outage of autoscalers, so an unknown zero has to last before it is believed.
+
+    Returns the demand to use and since when it has been zero (None when it is not): the caller
+    keeps the latter, and hands it in again at the next tick.
+    """
+    if isinstance(demand, Unavailable):
+        return demand, zero_since  # an outage in the middle does not restart the clock
+    if demand.value > 0:
+        return demand, None
+    since = now if zero_since is None else zero_since
+    if known.knows(now) or now - since >= grace:
+        return demand, since
+    wait = grace - (now - since)
+    return (
+        Unavailable(
+            "SuddenZero",
+            f"demand fell to exactly 0, which its history does not know at this hour; "
+            f"taken for an outage for another {wait / 60:.0f} min",
+        ),
+        since,
+    )

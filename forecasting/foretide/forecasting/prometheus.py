@@ -1,0 +1,165 @@
+"""The door to Prometheus' HTTP API, for demand now. History goes through `history`, in a worker.
+
+Anything that speaks the API will do: Prometheus, Thanos, Mimir, VictoriaMetrics.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from .demand import Demand, Unavailable, reading
+
+_LONGEST_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusSource:
+    """An administrator's Prometheus endpoint.
+
+    Secrets are files, read at each use, so that a rotated one is picked up and none is ever held
+    in configuration, status or a traceback.
+    """
+
+    url: str
+    bearer_token_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 10.0
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers to send, the bearer token among them.
+
+        Raises:
+            OSError: the token file cannot be read.
+        """
+        headers = dict(self.headers)
+        if self.bearer_token_file is not None:
+            headers["Authorization"] = f"Bearer {_secret(self.bearer_token_file)}"
+        return headers
+
+    def basic_auth(self) -> tuple[str, str] | None:
+        """User name and password, or None.
+
+        Raises:
+            OSError: the password file cannot be read.
+        """
+        if self.username is None:
+            return None
+        return self.username, _secret(self.password_file) if self.password_file else ""
+
+
+class DemandSource(Protocol):
+    """What the decision needs of a metric source: demand now."""
+
+    async def demand_now(self, query: str, *, now: float, stale_after: float) -> Demand:
+        """The query's only value; every failure is an `Unavailable`, never an exception."""
+        ...
+
+
+class PrometheusDemand:
+    """`DemandSource` over HTTP. One instance for each source; `aclose` when done."""
+
+    def __init__(
+        self, source: PrometheusSource, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Prepare the client.
+
+        Raises:
+            OSError: the CA file cannot be read.
+        """
+        self._source = source
+        self._client = httpx.AsyncClient(
+            base_url=source.url.rstrip("/") + "/",
+            timeout=source.timeout,
+            transport=transport,
+            verify=str(source.ca_file) if source.ca_file else True,
+            limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+        )
+
+    async def demand_now(self, query: str, *, now: float, stale_after: float) -> Demand:
+        """See `DemandSource`."""
+        form = {
+            **self._source.params,
+            "query": query,
+            "time": f"{now:.3f}",
+            # Prometheus answers with samples of up to 5 minutes ago unless told otherwise, and
+            # shows the time of evaluation instead of theirs: this is what finds a stale series.
+            "lookback_delta": f"{stale_after:g}s",
+        }
+        try:
+            response = await self._client.post(
+                "api/v1/query",
+                data=form,
+                headers=self._source.request_headers(),
+                auth=self._source.basic_auth() or httpx.USE_CLIENT_DEFAULT,
+            )
+        except httpx.TimeoutException:
+            return Unavailable("Unreachable", f"no answer within {self._source.timeout:g} s")
+        except httpx.HTTPError as error:
+            return Unavailable("Unreachable", f"cannot connect: {_short(error)}")
+        except OSError as error:
+            return Unavailable("CredentialsMissing", f"cannot read {error.filename}")
+        if response.status_code != 200:
+            return _refusal(response)
+        try:
+            payload = response.json()
+            return parse_instant(payload["data"], now=now, stale_after=stale_after)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return Unavailable("NotPrometheus", "the answer is not one of Prometheus' API")
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+
+def parse_instant(data: Mapping[str, Any], *, now: float, stale_after: float) -> Demand:
+    """Read the `data` of an instant query's answer: exactly one value is wanted.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError: the data is not what the API documents.
+    """
+    kind, result = data["resultType"], data["result"]
+    if kind == "scalar":
+        sample = result
+    elif kind != "vector":
+        return Unavailable("NotAVector", f"the query answers a {kind}; an instant vector is wanted")
+    elif not result:
+        return Unavailable("Empty", "the query answers nothing: no series, or none that is fresh")
+    elif len(result) > 1:
+        return Unavailable(
+            "SeveralSeries", f"the query answers {len(result)} series, wrap it in sum(…)"
+        )
+    elif "value" not in result[0]:
+        return Unavailable("NotAVector", "the query answers a native histogram, not a number")
+    else:
+        sample = result[0]["value"]
+    return reading(float(sample[1]), float(sample[0]), now=now, stale_after=stale_after)
+
+
+def _refusal(response: httpx.Response) -> Unavailable:
+    try:
+        payload = response.json()
+        message = str(payload["error"])
+        kind = payload.get("errorType")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message, kind = f"HTTP status {response.status_code}", None
+    if response.status_code in (401, 403):
+        return Unavailable("Unauthorized", "Prometheus refuses the source's credentials")
+    if kind == "bad_data" or response.status_code in (400, 414):
+        return Unavailable("QueryInvalid", _short(message))
+    return Unavailable("QueryFailed", _short(message))
+
+
+def _short(text: object) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+
+
+def _secret(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip()

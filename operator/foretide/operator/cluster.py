@@ -1,0 +1,303 @@
+"""The door to Kubernetes: what the operator reads and writes there, and nothing else does.
+
+The official client is synchronous, so it runs in a few threads; answers are read as plain JSON,
+because the client's typed models cost more CPU than all the rest of a tick.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+import kubernetes
+import urllib3
+
+from .api.crds import GROUP, PLURAL, VERSION
+from .api.predictivescaler import ScaleTargetRef
+
+# Readiness is read anew when the target has changed, and at least this often (seconds): the
+# object of a custom kind may stay the same while its pods do not.
+_PODS_MAX_AGE = 60.0
+_DISCOVERY_MAX_AGE = 600.0
+
+
+class ClusterError(Exception):
+    """The API server refused or could not be reached; `reason` is for machines."""
+
+    def __init__(self, reason: str, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.status = status
+
+
+class TargetMissing(ClusterError):
+    """The object, or its kind, does not exist, or it has no scale subresource."""
+
+
+class WriteConflict(ClusterError):
+    """Somebody else changed the replicas between reading and writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The scale target as it is now.
+
+    `replicas` is what it asks for, `ready` what serves traffic; `unschedulable` pods wait because
+    no node has room for them.
+    """
+
+    namespace: str
+    ref: ScaleTargetRef
+    path: str
+    replicas: int
+    ready: int
+    unschedulable: int
+    resource_version: str
+
+
+class Cluster(Protocol):
+    """What the operator needs of Kubernetes. All methods raise `ClusterError`."""
+
+    async def read_target(self, namespace: str, ref: ScaleTargetRef) -> Target:
+        """The target's replicas and how many of them are ready."""
+        ...
+
+    async def set_replicas(self, target: Target, replicas: int) -> Target:
+        """Patch the scale subresource, unless the replicas are no longer what was read."""
+        ...
+
+    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """Merge into a PredictiveScaler's status; keys set to None are removed."""
+        ...
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
+    ) -> Any:
+        """Any request, as JSON: for the lease."""
+        ...
+
+
+@dataclass(slots=True)
+class _Readiness:
+    resource_version: str
+    read_at: float
+    ready: int
+    unschedulable: int
+    settled: bool
+
+
+class KubernetesCluster:
+    """`Cluster` over the official client, with its own threads."""
+
+    def __init__(self, api_client: kubernetes.client.ApiClient, *, threads: int = 8) -> None:
+        self._client = api_client
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="kubernetes")
+        self._plurals: dict[tuple[str, str], tuple[float, str]] = {}
+        self._readiness: dict[str, _Readiness] = {}
+
+    async def read_target(self, namespace: str, ref: ScaleTargetRef) -> Target:
+        """See `Cluster`."""
+        path = await self._scale_path(namespace, ref)
+        try:
+            scale = await self.request("GET", path)
+        except ClusterError as error:
+            if error.status == 404:
+                self._plurals.pop((ref.api_version, ref.kind), None)
+                self._readiness.pop(path, None)
+                raise TargetMissing(
+                    "TargetNotFound", f"{ref.kind} {ref.name} does not exist", 404
+                ) from None
+            raise
+        target = _to_target(namespace, ref, path, scale)
+        readiness = await self._read_readiness(target, scale)
+        return replace(target, ready=readiness.ready, unschedulable=readiness.unschedulable)
+
+    async def set_replicas(self, target: Target, replicas: int) -> Target:
+        """See `Cluster`."""
+        expected = target
+        for _ in range(5):
+            body = {
+                "metadata": {"resourceVersion": expected.resource_version},
+                "spec": {"replicas": replicas},
+            }
+            try:
+                scale = await self.request(
+                    "PATCH", target.path, body, content_type="application/merge-patch+json"
+                )
+            except ClusterError as error:
+                if error.status != 409:
+                    raise
+                # The version also moves when a pod becomes ready: only a change of the replicas
+                # themselves makes the decision worthless.
+                scale = await self.request("GET", target.path)
+                expected = _to_target(target.namespace, target.ref, target.path, scale)
+                if expected.replicas != target.replicas:
+                    raise WriteConflict(
+                        "ReplicasChanged",
+                        f"replicas went from {target.replicas} to {expected.replicas} meanwhile",
+                        409,
+                    ) from None
+                continue
+            return replace(
+                _to_target(target.namespace, target.ref, target.path, scale),
+                ready=target.ready,
+                unschedulable=target.unschedulable,
+            )
+        raise WriteConflict("Conflict", "the target keeps changing, trying again later", 409)
+
+    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        """See `Cluster`."""
+        path = (
+            f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}/{quote(name)}/status"
+        )
+        await self.request(
+            "PATCH", path, {"status": status}, content_type="application/merge-patch+json"
+        )
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
+    ) -> Any:
+        """See `Cluster`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._threads, self._request, method, path, body, content_type
+        )
+
+    def close(self) -> None:
+        """Let the threads go; a request under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _request(self, method: str, path: str, body: Any, content_type: str) -> Any:
+        headers = {"Accept": "application/json", "User-Agent": "foretide"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = self._client.configuration.host.rstrip("/") + path
+        try:
+            response = self._client.call_api(method, url, headers, body, _request_timeout=10)
+            payload = response.read()
+        except kubernetes.client.ApiException as error:  # raised by some versions on 4xx
+            raise _refused(error.status or 0, error.body) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterError("ApiUnreachable", f"API server: {type(error).__name__}") from None
+        if response.status >= 400:
+            raise _refused(response.status, payload)
+        return json.loads(payload)
+
+    async def _scale_path(self, namespace: str, ref: ScaleTargetRef) -> str:
+        key = (ref.api_version, ref.kind)
+        known = self._plurals.get(key)
+        if known is None or time.monotonic() - known[0] > _DISCOVERY_MAX_AGE:
+            known = (time.monotonic(), await self._discover(ref))
+            self._plurals[key] = known
+        return f"{_api_root(ref)}/namespaces/{quote(namespace)}/{known[1]}/{quote(ref.name)}/scale"
+
+    async def _discover(self, ref: ScaleTargetRef) -> str:
+        try:
+            answer = await self.request("GET", _api_root(ref))
+        except ClusterError as error:
+            if error.status == 404:
+                raise TargetMissing(
+                    "TargetKindUnknown", f"the cluster does not know {ref.api_version}", 404
+                ) from None
+            raise
+        names = {resource["name"]: resource["kind"] for resource in answer.get("resources", [])}
+        plurals = [name for name, kind in names.items() if kind == ref.kind and "/" not in name]
+        if not plurals:
+            raise TargetMissing(
+                "TargetKindUnknown", f"{ref.api_version} has no kind {ref.kind}", 404
+            )
+        if f"{plurals[0]}/scale" not in names:
+            raise TargetMissing("TargetNotScalable", f"{ref.kind} has no scale subresource", 404)
+        return str(plurals[0])
+
+    async def _read_readiness(self, target: Target, scale: Mapping[str, Any]) -> _Readiness:
+        known = self._readiness.get(target.path)
+        if (
+            known is not None
+            and known.settled
+            and known.resource_version == target.resource_version
+            and time.monotonic() - known.read_at < _PODS_MAX_AGE
+        ):
+            return known
+        selector = scale.get("status", {}).get("selector")
+        pods: list[Mapping[str, Any]] = []
+        if selector:
+            query = urlencode({"labelSelector": selector, "resourceVersion": "0"})
+            path = f"/api/v1/namespaces/{quote(target.namespace)}/pods?{query}"
+            pods = (await self.request("GET", path))["items"]
+        alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        ready = sum(_condition(pod, "Ready") == ("True", "") for pod in alive)
+        fresh = _Readiness(
+            resource_version=target.resource_version,
+            read_at=time.monotonic(),
+            ready=ready,
+            unschedulable=sum(
+                _condition(pod, "PodScheduled") == ("False", "Unschedulable") for pod in alive
+            ),
+            settled=ready == target.replicas == len(alive),
+        )
+        self._readiness[target.path] = fresh
+        return fresh
+
+
+def load_client(kubeconfig: str | None, context: str | None = None) -> kubernetes.client.ApiClient:
+    """A client for the given kubeconfig, the pod's service account, or the user's kubeconfig.
+
+    Raises:
+        ClusterError: none of them can be used.
+    """
+    configuration = kubernetes.client.Configuration()
+    try:
+        if kubeconfig is None and context is None:
+            try:
+                kubernetes.config.load_incluster_config(client_configuration=configuration)
+            except kubernetes.config.ConfigException:
+                kubernetes.config.load_kube_config(client_configuration=configuration)
+        else:
+            kubernetes.config.load_kube_config(
+                kubeconfig, context=context, client_configuration=configuration
+            )
+    except (kubernetes.config.ConfigException, OSError) as error:
+        raise ClusterError("NoCluster", f"no cluster to talk to: {error}") from None
+    configuration.connection_pool_maxsize = 16
+    configuration.retries = urllib3.Retry(total=0)
+    return kubernetes.client.ApiClient(configuration)
+
+
+def _api_root(ref: ScaleTargetRef) -> str:
+    return f"/apis/{ref.group}/{ref.version}" if ref.group else f"/api/{ref.version}"
+
+
+def _to_target(namespace: str, ref: ScaleTargetRef, path: str, scale: Mapping[str, Any]) -> Target:
+    return Target(
+        namespace=namespace,
+        ref=ref,
+        path=path,
+        # Defaulted kinds may leave out zero.
+        replicas=int(scale.get("spec", {}).get("replicas", 0)),
+        ready=0,
+        unschedulable=0,
+        resource_version=scale["metadata"]["resourceVersion"],
+    )
+
+
+def _condition(pod: Mapping[str, Any], kind: str) -> tuple[str, str]:
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == kind:
+            return condition["status"], condition.get("reason") or ""
+    return "Unknown", ""
+
+
+def _refused(status: int, payload: bytes | str | None) -> ClusterError:
+    try:
+        answer = json.loads(payload or b"{}")
+        message, reason = str(answer.get("message") or ""), str(answer.get("reason") or "")
+    except ValueError:
+        message, reason = "", ""
+    return ClusterError(reason or f"Http{status}", message[:300] or f"HTTP {status}", status)

@@ -1,0 +1,74 @@
+"""Conditions by the Kubernetes API conventions, as values."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+READY = "Ready"
+METRICS = "MetricsAvailable"
+FORECAST = "ForecastAvailable"
+ACTIVE = "ScalingActive"
+LIMITED = "ScalingLimited"
+CONFLICT = "Conflict"
+
+# Types for which True is the unwelcome answer.
+NEGATIVE = frozenset({LIMITED, CONFLICT})
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition; `holds` None means Unknown."""
+
+    type: str
+    holds: bool | None
+    reason: str
+    message: str = ""
+
+    @property
+    def status(self) -> str:
+        """The status as the API writes it."""
+        return "Unknown" if self.holds is None else str(self.holds)
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether a person should look."""
+        return self.holds is (self.type in NEGATIVE)
+
+
+def merge(
+    previous: Iterable[Mapping[str, Any]],
+    conditions: Iterable[Condition],
+    *,
+    generation: int | None,
+    now: float,
+) -> list[dict[str, Any]]:
+    """The conditions as status holds them; a transition time changes only with the status."""
+    before = {condition.get("type"): condition for condition in previous}
+    return [
+        {
+            "type": condition.type,
+            "status": condition.status,
+            "reason": condition.reason,
+            "message": condition.message[:1024],
+            "observedGeneration": generation,
+            "lastTransitionTime": before[condition.type]["lastTransitionTime"]
+            if before.get(condition.type, {}).get("status") == condition.status
+            else timestamp(now),
+        }
+        for condition in conditions
+    ]
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_timestamp(text: str) -> float:
+    """Unix seconds of an RFC 3339 time.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,130 @@
+"""Forecasts are fitted in worker processes, one at a time for each metric, only when due.
+
+Workers are spawned, not forked: the main process has threads, and must stay free of pandas and
+Prophet. They are stopped when there is nothing to do, because each holds well over 100 MB.
+"""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import Protocol
+
+from foretide.forecasting.demand import Undecided
+from foretide.forecasting.worker import FitReport, FitRequest, fit_demand
+
+logger = logging.getLogger(__name__)
+
+
+class Fitter(Protocol):
+    """Fits forecasts somewhere."""
+
+    async def fit(self, request: FitRequest) -> FitReport:
+        """Fit; failures are an `Undecided` in the report, never an exception."""
+        ...
+
+
+class ProcessFitter:
+    """`Fitter` in a pool of spawned processes."""
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        timeout: float,
+        idle_timeout: float,
+        job: Callable[[FitRequest], FitReport] = fit_demand,
+    ) -> None:
+        """`timeout` and `idle_timeout` are in seconds."""
+        self._workers = workers
+        self._timeout = timeout
+        self._idle_timeout = idle_timeout
+        self._job = job
+        self._pool: ProcessPoolExecutor | None = None
+        self._places = asyncio.Semaphore(workers)
+        self._busy = 0
+        self._reaper: asyncio.TimerHandle | None = None
+
+    async def fit(self, request: FitRequest) -> FitReport:
+        """See `Fitter`."""
+        async with self._places:
+            self._busy += 1
+            if self._reaper is not None:
+                self._reaper.cancel()
+            try:
+                return await self._fit(request)
+            finally:
+                self._busy -= 1
+                if self._busy == 0:
+                    loop = asyncio.get_running_loop()
+                    self._reaper = loop.call_later(self._idle_timeout, self._stop_idle)
+
+    async def _fit(self, request: FitRequest) -> FitReport:
+        began = time.monotonic()
+        pool = self._pool or self._start()
+        try:
+            future = asyncio.get_running_loop().run_in_executor(pool, self._job, request)
+            return await asyncio.wait_for(future, self._timeout)
+        except TimeoutError:
+            # A worker cannot be interrupted, so it goes; a neighbour's fit is lost with it.
+            self._discard(pool)
+            message = f"gave up after {self._timeout:.0f} s"
+            return _failed("FitTimeout", message, time.monotonic() - began)
+        except BrokenProcessPool:
+            self._discard(pool)
+            return _failed("WorkerDied", "the worker process died", time.monotonic() - began)
+
+    def _start(self) -> ProcessPoolExecutor:
+        self._pool = ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+        )
+        return self._pool
+
+    def _stop_idle(self) -> None:
+        if self._busy == 0 and self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
+
+    def _discard(self, pool: ProcessPoolExecutor) -> None:
+        if self._pool is pool:
+            self._pool = None
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        """End the workers, whatever they do."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        if self._pool is not None:
+            self._discard(self._pool)
+
+
+def _failed(reason: str, message: str, seconds: float) -> FitReport:
+    return FitReport(Undecided(reason, message), 0.0, seconds)
+
+
+def _prepare_worker() -> None:
+    """Runs in each new worker: decisions come first, and no worker outlives the operator."""
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    # One BLAS thread: with more, two workers starve the event loop on a small machine.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _die_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -1,0 +1,133 @@
+"""All PredictiveScalers that are looked after, each with a task that ticks.
+
+Ticks are spread over the sync period by the resource's uid, so that hundreds of resources do not
+all ask Prometheus in the same instant. Kopf's own timers would do the ticking too, but they put
+a finalizer on every resource, which keeps users from deleting it while no operator runs.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from .owners import TargetKey, other_owner, target_key
+from .reconcile import Reconciler
+from .scaler import Scaler
+
+logger = logging.getLogger(__name__)
+
+
+class Fleet:
+    """Resources by uid. `reconciler` is set once, right after both exist: each needs the other."""
+
+    reconciler: Reconciler
+
+    def __init__(self) -> None:
+        self.autoscalers: Mapping[TargetKey, Any] = {}
+        self._members: dict[str, tuple[Scaler, asyncio.Task[None], asyncio.Event]] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def upsert(self, body: Mapping[str, Any]) -> None:
+        """Look after a resource from now on, or take over its new version."""
+        uid = body["metadata"]["uid"]
+        member = self._members.get(uid)
+        if member is None:
+            wake = asyncio.Event()
+            scaler = Scaler.from_body(body)
+            task = asyncio.create_task(self._run(scaler, wake), name=f"tick {scaler.name}")
+            self._members[uid] = (scaler, task, wake)
+            self.reconciler.telemetry.resources.set(len(self))
+            return
+        scaler, _, wake = member
+        if body["metadata"].get("generation") == scaler.generation:
+            return  # status or metadata only, most often written by ourselves
+        old = scaler.spec
+        scaler.update(body)
+        if old is None or scaler.spec is None or _asks_anew(old, scaler.spec):
+            self.reconciler.forecasts.forget(uid)
+        wake.set()
+
+    def remove(self, uid: str) -> None:
+        """The resource is gone."""
+        member = self._members.pop(uid, None)
+        if member is None:
+            return
+        scaler, task, _ = member
+        task.cancel()
+        self.reconciler.forecasts.forget(uid)
+        self.reconciler.telemetry.forget(scaler.namespace, scaler.name)
+        self.reconciler.telemetry.resources.set(len(self))
+
+    def wake_all(self) -> None:
+        """Tick all resources now: the configuration has changed."""
+        for _, _, wake in self._members.values():
+            wake.set()
+
+    def owner_of(self, scaler: Scaler) -> str | None:
+        """Who else scales this resource's target."""
+        claim = scaler.claim
+        if claim is None or scaler.spec is None:
+            return None
+        key = target_key(scaler.namespace, scaler.spec.scale_target_ref)
+        rivals = (
+            other.claim
+            for other, _, _ in self._members.values()
+            if other.spec is not None
+            and other.claim is not None
+            and target_key(other.namespace, other.spec.scale_target_ref) == key
+        )
+        return other_owner(
+            claim, self.autoscalers.get(key, ()), [rival for rival in rivals if rival]
+        )
+
+    async def stop(self) -> None:
+        """End all ticking; a tick under way is cancelled between its steps."""
+        tasks = [task for _, task, _ in self._members.values()]
+        self._members.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, scaler: Scaler, wake: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        telemetry = self.reconciler.telemetry
+        # The first tick comes soon, the second at the resource's own place in the period.
+        due = loop.time()
+        place = zlib.crc32(scaler.uid.encode()) / 2**32
+        trouble: str | None = None
+        first = True
+        while True:
+            telemetry.tick_lag.observe(max(0.0, loop.time() - due))
+            began = loop.time()
+            try:
+                await self.reconciler.tick(scaler)
+                trouble = None
+            except Exception as error:  # one resource must not take the others down
+                telemetry.errors.labels("Internal").inc()
+                if trouble != repr(error):  # a traceback once, not at every tick
+                    logger.exception("%s/%s: tick failed", scaler.namespace, scaler.name)
+                    trouble = repr(error)
+            telemetry.ticks.observe(loop.time() - began)
+            period = self.reconciler.settings.current.sync_period
+            due = due + period * (1 - place if first else 1)
+            first = False
+            if due < loop.time():  # a long tick: leave out what was missed
+                due = loop.time() + period * place
+            try:
+                await asyncio.wait_for(wake.wait(), due - loop.time())
+                wake.clear()
+                due = loop.time()
+            except TimeoutError:
+                pass
+
+
+def _asks_anew(old: Any, new: Any) -> bool:
+    """Whether a forecast made for the old spec says nothing about the new one."""
+    return bool(
+        old.forecast != new.forecast
+        or [(metric.query, metric.source) for metric in old.metrics]
+        != [(metric.query, metric.source) for metric in new.metrics]
+    )

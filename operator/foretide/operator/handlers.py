@@ -1,0 +1,128 @@
+"""Kopf's part: it watches, we decide."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, cast
+
+import kopf
+
+from .api.crds import GROUP, PLURAL, VERSION
+from .fleet import Fleet
+from .scaler import Scaler
+from .settings import SettingsHolder
+
+logger = logging.getLogger(__name__)
+
+CONFIG_KEY = "foretide.yaml"
+# Kopf always passes the indices; the default is for its type of handlers only.
+_NO_INDEX = cast("kopf.Index[Any, Any]", {})
+
+
+def build_registry(
+    fleet: Fleet, settings: SettingsHolder, *, config_map: tuple[str, str] | None = None
+) -> kopf.OperatorRegistry:
+    """All handlers. `config_map` is the (namespace, name) of the configuration, if it is one."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.startup(registry=registry)
+    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        # Foretide posts its own Events; kopf's log lines are not for users.
+        settings.posting.level = logging.CRITICAL
+        settings.scanning.disabled = False
+        settings.networking.request_timeout = 30
+        # A watch that the API server has silently dropped is opened anew.
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+
+    @kopf.index("autoscaling", "v2", "horizontalpodautoscalers", registry=registry)
+    def autoscalers(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> Any:
+        reference = spec.get("scaleTargetRef", {})
+        return {_key(namespace, reference): f"HorizontalPodAutoscaler {name}"}
+
+    @kopf.index("keda.sh", "v1alpha1", "scaledobjects", id="scaledobjects", registry=registry)
+    def scaled_objects(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> Any:
+        reference = spec.get("scaleTargetRef", {})
+        defaults = {"apiVersion": "apps/v1", "kind": "Deployment"}
+        return {_key(namespace, {**defaults, **reference}): f"ScaledObject {name}"}
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def predictive_scaler(
+        event: Mapping[str, Any],
+        body: kopf.Body,
+        autoscalers: kopf.Index[Any, Any] = _NO_INDEX,
+        scaledobjects: kopf.Index[Any, Any] = _NO_INDEX,
+        **_: Any,
+    ) -> None:
+        fleet.autoscalers = _Either(autoscalers, scaledobjects)
+        if event.get("type") == "DELETED":
+            fleet.remove(body["metadata"]["uid"])
+        else:
+            fleet.upsert(dict(body))
+
+    if config_map is not None:
+        where, which = config_map
+
+        @kopf.on.event(
+            "",
+            "v1",
+            "configmaps",
+            registry=registry,
+            when=lambda namespace, name, **_: (namespace, name) == (where, which),
+        )
+        async def configuration(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+            text = (body.get("data") or {}).get(CONFIG_KEY)
+            if event.get("type") == "DELETED" or text is None:
+                return
+            if settings.offer(text, origin=f"ConfigMap {where}/{which}"):
+                fleet.wake_all()
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await fleet.stop()
+
+    return registry
+
+
+def post_event(scaler: Scaler, *, kind: str, reason: str, message: str) -> None:
+    """Post a Kubernetes Event on the resource. Kopf queues it; nothing waits."""
+    kopf.event(cast(kopf.Body, scaler.body), type=kind, reason=reason, message=message)
+
+
+class _Either(Mapping[Any, Any]):
+    """Two indices of kopf's as one mapping; both change by themselves."""
+
+    def __init__(self, *indices: kopf.Index[Any, Any]) -> None:
+        self._indices = indices
+
+    def __getitem__(self, key: Any) -> list[str]:
+        found = [owner for index in self._indices for owner in index.get(key, ())]
+        if not found:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Any:
+        return iter({key for index in self._indices for key in index})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _key(namespace: str | None, reference: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    group = str(reference.get("apiVersion", "")).rpartition("/")[0]
+    return namespace or "", group, str(reference.get("kind", "")), str(reference.get("name", ""))
+
+
+async def watch_file(path: Any, settings: SettingsHolder, fleet: Fleet) -> None:
+    """Follow a configuration file for ever, at a cost of one `stat` a second."""
+    seen: tuple[float, int] | None = None
+    while True:
+        try:
+            stat = path.stat()
+            if (stat.st_mtime, stat.st_size) != seen:
+                seen = stat.st_mtime, stat.st_size
+                if settings.offer(path.read_text(encoding="utf-8"), origin=str(path)):
+                    fleet.wake_all()
+        except OSError as error:
+            logger.debug("Configuration %s: %s", path, error)
+        await asyncio.sleep(1)

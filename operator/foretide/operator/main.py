@@ -1,0 +1,132 @@
+"""The `foretide` command."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run one command; returns the exit status."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="foretide", description="A Kubernetes operator that sees load coming."
+    )
+    parser.add_argument("--version", action="version", version=f"foretide {version('foretide')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    operator = commands.add_parser(
+        "operator", help="run the operator", description="Run the operator until it is stopped."
+    )
+    operator.add_argument(
+        "--config", type=Path, metavar="FILE", help="configuration (YAML); followed when it changes"
+    )
+    operator.add_argument(
+        "--config-map",
+        metavar="NAMESPACE/NAME",
+        help="configuration in a ConfigMap, under the key foretide.yaml; followed when it changes",
+    )
+    operator.add_argument(
+        "--kubeconfig", metavar="FILE", help="default: the pod's service account, or ~/.kube/config"
+    )
+    operator.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="look after this namespace only; may be repeated (default: the whole cluster)",
+    )
+    operator.add_argument(
+        "--listen",
+        default="0.0.0.0:8080",
+        metavar="HOST:PORT",
+        help="for /metrics, /healthz, /readyz (default: %(default)s)",
+    )
+    operator.add_argument(
+        "--lease-namespace",
+        metavar="NAME",
+        default="default",
+        help="namespace of the Lease for leader election (default: %(default)s)",
+    )
+    operator.add_argument(
+        "--no-leader-election",
+        action="store_true",
+        help="for a single operator; two without election fight over replicas",
+    )
+    operator.add_argument("--log-format", choices=("json", "text"), default="json")
+    operator.add_argument("--verbose", action="store_true", help="log more")
+    operator.add_argument("--port-file", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    operator.add_argument("--loop-monitor", type=float, default=0.0, help=argparse.SUPPRESS)
+    operator.set_defaults(run=_operator)
+
+    crds = commands.add_parser(
+        "crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML."
+    )
+    crds.set_defaults(run=_crds)
+    return parser
+
+
+def _operator(options: argparse.Namespace) -> int:
+    try:
+        from . import logs, run
+        from .cluster import ClusterError
+        from .settings import ConfigurationError
+    except ImportError as error:
+        return _fail(f"{error.name} is not installed: pip install 'foretide[operator]'")
+
+    host, _, port = options.listen.rpartition(":")
+    config_map = tuple(options.config_map.split("/")) if options.config_map else None
+    if not port.isdigit():
+        return _fail("--listen wants HOST:PORT, for example 0.0.0.0:8080")
+    if config_map is not None and len(config_map) != 2:
+        return _fail("--config-map wants NAMESPACE/NAME")
+    logs.configure(options.log_format, verbose=options.verbose)
+    try:
+        return asyncio.run(
+            run.run(
+                run.RunOptions(
+                    config_file=options.config,
+                    config_map=config_map,
+                    kubeconfig=options.kubeconfig,
+                    namespaces=tuple(options.namespace),
+                    lease_namespace=options.lease_namespace,
+                    elect=not options.no_leader_election,
+                    listen_host=host,
+                    listen_port=int(port),
+                    port_file=options.port_file,
+                    loop_monitor=options.loop_monitor,
+                )
+            )
+        )
+    except (ConfigurationError, ClusterError, OSError) as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _crds(options: argparse.Namespace) -> int:
+    try:
+        import yaml
+    except ImportError:
+        return _fail("pyyaml is not installed: pip install 'foretide[operator]'")
+    from .api.crds import predictive_scaler_crd
+
+    yaml.safe_dump(predictive_scaler_crd(), sys.stdout, sort_keys=False, width=100)
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"foretide: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Running the operator: leader election around kopf, and a clean stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from foretide.forecasting.worker import FitReport
+
+from .cluster import KubernetesCluster, load_client
+from .fitting import ProcessFitter
+from .fleet import Fleet
+from .forecasts import Forecasts
+from .handlers import build_registry, post_event, watch_file
+from .leadership import Leadership
+from .reconcile import Reconciler
+from .settings import OperatorSettings, SettingsHolder, parse, read_file
+from .sources import Sources
+from .telemetry import Telemetry
+from .web import WebServer
+
+logger = logging.getLogger(__name__)
+
+LEADERSHIP_LOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run. `listen_port` 0 takes a free port; namespaces empty means all of them."""
+
+    config_file: Path | None = None
+    config_map: tuple[str, str] | None = None
+    kubeconfig: str | None = None
+    namespaces: tuple[str, ...] = ()
+    lease_namespace: str = "default"
+    lease_name: str = "foretide-operator"
+    elect: bool = True
+    listen_host: str = "0.0.0.0"
+    listen_port: int = 8080
+    port_file: Path | None = None
+    loop_monitor: float = 0.0
+
+
+async def run(options: RunOptions) -> int:
+    """Run until stopped by a signal (returns 0) or until leadership is lost (returns 3).
+
+    Raises:
+        ConfigurationError: the configuration is broken.
+        ClusterError: there is no cluster to talk to.
+        OSError: the port is taken.
+    """
+    initial = parse(read_file(options.config_file)) if options.config_file else OperatorSettings()
+    settings = SettingsHolder(initial)
+    telemetry = Telemetry()
+    client = load_client(options.kubeconfig)
+    cluster = KubernetesCluster(client)
+    identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+    leadership = Leadership(
+        cluster,
+        namespace=options.lease_namespace,
+        name=options.lease_name,
+        identity=identity,
+    )
+    fitter = ProcessFitter(
+        workers=initial.fitting.workers,
+        timeout=initial.fitting.timeout,
+        idle_timeout=initial.fitting.idle_timeout,
+    )
+    sources = Sources(settings)
+    fleet = Fleet()
+    fleet.reconciler = Reconciler(
+        cluster=cluster,
+        sources=sources,
+        forecasts=Forecasts(fitter, on_report=lambda report: _observe_fit(telemetry, report)),
+        settings=settings,
+        telemetry=telemetry,
+        owner_of=fleet.owner_of,
+        post_event=post_event,
+        may_write=(lambda: leadership.held) if options.elect else (lambda: True),
+    )
+    ready = asyncio.Event()
+    standing_by = asyncio.Event()
+    server = WebServer(telemetry, is_ready=lambda: ready.is_set() or standing_by.is_set())
+    await server.start(options.listen_host, options.listen_port)
+    if options.port_file is not None:
+        options.port_file.write_text(f"{server.port}\n", encoding="utf-8")
+    logger.info("Metrics and health on port %d.", server.port)
+    background = [asyncio.create_task(_monitor_loop(telemetry, options.loop_monitor))]
+    if options.config_file is not None:
+        background.append(asyncio.create_task(watch_file(options.config_file, settings, fleet)))
+    try:
+        if options.elect:
+            standing_by.set()
+            if not await _until_signal(leadership.acquire()):
+                return 0
+        telemetry.leader.set(1)
+        registry = build_registry(fleet, settings, config_map=options.config_map)
+        return await _lead(options, registry, leadership, ready)
+    finally:
+        telemetry.leader.set(0)
+        for task in background:
+            task.cancel()
+        fitter.close()
+        if options.elect:
+            await leadership.release()
+        await sources.aclose()
+        await server.stop()
+        cluster.close()
+
+
+async def _lead(
+    options: RunOptions,
+    registry: kopf.OperatorRegistry,
+    leadership: Leadership,
+    ready: asyncio.Event,
+) -> int:
+    stop = asyncio.Event()
+    _set_login(registry, options.kubeconfig)
+    operator = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            standalone=True,
+            clusterwide=not options.namespaces,
+            namespaces=options.namespaces,
+            ready_flag=ready,
+            stop_flag=stop,
+        )
+    )
+    keeper = asyncio.create_task(leadership.keep()) if options.elect else None
+    await asyncio.wait(
+        [task for task in (operator, keeper) if task], return_when=asyncio.FIRST_COMPLETED
+    )
+    lost = keeper is not None and keeper.done()
+    if keeper is not None and not lost:
+        keeper.cancel()
+    stop.set()
+    await operator
+    return LEADERSHIP_LOST if lost else 0
+
+
+def _set_login(registry: kopf.OperatorRegistry, kubeconfig: str | None) -> None:
+    """Let kopf use the same credentials as the rest."""
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        if kubeconfig is not None:
+            os.environ["KUBECONFIG"] = kubeconfig
+            return kopf.login_with_kubeconfig(**kwargs)
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+async def _until_signal(waiting: Coroutine[Any, Any, None]) -> bool:
+    """Await something, but give up at SIGTERM or SIGINT. Whether it came to its end."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    task = asyncio.ensure_future(waiting)
+    stopper = asyncio.ensure_future(stopped.wait())
+    try:
+        await asyncio.wait([task, stopper], return_when=asyncio.FIRST_COMPLETED)
+        return task.done()
+    finally:
+        for pending in (task, stopper):
+            pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pending
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _monitor_loop(telemetry: Telemetry, period: float) -> None:
+    """Measure how late the loop runs what is due; off (0) unless a benchmark asks for it."""
+    loop = asyncio.get_running_loop()
+    while period > 0:
+        due = loop.time() + period
+        await asyncio.sleep(period)
+        telemetry.loop_block.observe(max(0.0, loop.time() - due))
+
+
+def _observe_fit(telemetry: Telemetry, report: FitReport) -> None:
+    telemetry.query_seconds.labels("history").observe(report.query_seconds)
+    if report.fit_seconds > 0:
+        telemetry.fit_seconds.observe(report.fit_seconds)

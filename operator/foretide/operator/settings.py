@@ -1,0 +1,194 @@
+"""The operator's configuration: what the administrator decides, in one YAML document.
+
+It is read from a file or a ConfigMap and takes effect at once when it changes. A broken new
+version is refused and the last good one stays in force.
+"""
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from foretide.forecasting.prometheus import PrometheusSource
+
+from .api.fields import ApiModel, Duration, lasting
+
+logger = logging.getLogger(__name__)
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used; the message says what to change."""
+
+
+class BasicAuthSettings(ApiModel):
+    """HTTP basic authentication."""
+
+    username: str = Field(min_length=1, description="The user name.")
+    password_file: Path = Field(
+        description="A file that holds the password, such as a mounted Secret."
+    )
+
+
+class SourceSettings(ApiModel):
+    """A Prometheus endpoint that resources may refer to by name."""
+
+    url: str = Field(description="Base URL, for example http://prometheus.monitoring.svc:9090.")
+    bearer_token_file: Path | None = Field(
+        default=None, description="A file that holds a bearer token; read again at each use."
+    )
+    basic_auth: BasicAuthSettings | None = Field(
+        default=None, description="HTTP basic authentication."
+    )
+    ca_file: Path | None = Field(
+        default=None, description="A CA bundle to trust instead of the system's."
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers to send, for example X-Scope-OrgID for Mimir."
+    )
+    params: dict[str, str] = Field(
+        default_factory=dict, description="Parameters to send with each query."
+    )
+    timeout: Duration = lasting("10s", description="How long to wait for an answer.")
+
+    @field_validator("url")
+    @classmethod
+    def _http_without_secrets(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url must start with http:// or https:// and name a host")
+        if parts.username or parts.password:
+            raise ValueError("url must hold no credentials: use basicAuth with a passwordFile")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.bearer_token_file and self.basic_auth:
+            raise ValueError("give bearerTokenFile or basicAuth, not both")
+        return self
+
+    def to_source(self) -> PrometheusSource:
+        """The source as the forecasting component takes it."""
+        return PrometheusSource(
+            url=self.url,
+            bearer_token_file=self.bearer_token_file,
+            username=self.basic_auth.username if self.basic_auth else None,
+            password_file=self.basic_auth.password_file if self.basic_auth else None,
+            ca_file=self.ca_file,
+            headers=self.headers,
+            params=self.params,
+            timeout=self.timeout,
+        )
+
+
+class FittingSettings(ApiModel):
+    """How forecasts are fitted."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=max(1, min(2, (os.cpu_count() or 2) - 1)),
+        description="Worker processes at the most; they start when there is work.",
+    )
+    timeout: Duration = lasting("3m", description="A fit that takes longer is given up.")
+    idle_timeout: Duration = lasting(
+        "1m", description="Workers that have had nothing to do for this long are stopped."
+    )
+
+
+class OperatorSettings(ApiModel):
+    """Everything an administrator can set."""
+
+    sources: dict[str, SourceSettings] = Field(
+        default_factory=dict,
+        description="Prometheus endpoints by name. A resource that names none uses `default`.",
+    )
+    kill_switch: bool = Field(
+        default=False,
+        description="Stop all changes of replicas in the whole cluster, at once. Decisions are still made and reported.",
+    )
+    sync_period: Duration = lasting("15s", description="How often each resource is decided on.")
+    max_changes_per_hour: int = Field(
+        default=60,
+        ge=1,
+        le=1000,
+        description="Changes of one target's replicas in an hour, at the most. A reactive scale-up is never delayed.",
+    )
+    fitting: FittingSettings = Field(
+        default_factory=FittingSettings, description="How forecasts are fitted."
+    )
+
+    @field_validator("sync_period")
+    @classmethod
+    def _sane(cls, value: float) -> float:
+        if not 1 <= value <= 600:
+            raise ValueError("syncPeriod must be between 1s and 10m")
+        return value
+
+    @field_validator("sources")
+    @classmethod
+    def _names(cls, value: dict[str, SourceSettings]) -> dict[str, SourceSettings]:
+        for name in value:
+            if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", name):
+                raise ValueError(f"source name {name[:70]!r} is not a DNS label")
+        return value
+
+
+def parse(text: str) -> OperatorSettings:
+    """Read a configuration document.
+
+    Raises:
+        ConfigurationError: it is not YAML, or says something that cannot be.
+    """
+    try:
+        return OperatorSettings.model_validate(yaml.safe_load(text) or {})
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"not valid YAML: {error}") from None
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line that names each field, without the input's values."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'document'}: "
+        f"{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+
+
+class SettingsHolder:
+    """The configuration in force, replaced as a whole."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        self.current = settings
+        self._text: str | None = None
+
+    def offer(self, text: str, *, origin: str) -> bool:
+        """Put a new document in force; a broken one is logged and refused."""
+        if text == self._text:
+            return False
+        self._text = text
+        try:
+            fresh = parse(text)
+        except ConfigurationError as error:
+            logger.error("Configuration from %s is refused, the old one stays: %s", origin, error)
+            return False
+        if fresh.kill_switch != self.current.kill_switch:
+            logger.warning("The kill switch is %s.", "on" if fresh.kill_switch else "off")
+        self.current = fresh
+        return True
+
+
+def read_file(path: Path) -> str:
+    """The text of a configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read {path}: {error}") from None

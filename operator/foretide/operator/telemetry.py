@@ -1,0 +1,110 @@
+"""The operator's own Prometheus metrics."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5)
+_RESOURCE = ("namespace", "name")
+
+
+class Telemetry:
+    """All metrics, on a registry of their own, so that several operators fit in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        GCCollector(self.registry)
+        PlatformCollector(self.registry)
+        ProcessCollector(registry=self.registry)
+        self.decisions = Counter(
+            "foretide_decisions",
+            "Decisions made, by the signal that they came from.",
+            (*_RESOURCE, "source"),
+            registry=self.registry,
+        )
+        self.replicas = Gauge(
+            "foretide_replicas",
+            "Replicas, by where the figure comes from.",
+            (*_RESOURCE, "source"),
+            registry=self.registry,
+        )
+        self.demand = Gauge(
+            "foretide_demand",
+            "Demand now, in the unit of the user's query.",
+            (*_RESOURCE, "metric"),
+            registry=self.registry,
+        )
+        self.forecast_error = Gauge(
+            "foretide_forecast_error_ratio",
+            "Error of the forecast's median against demand, as a share of demand (WAPE), lately.",
+            (*_RESOURCE, "metric"),
+            registry=self.registry,
+        )
+        self.changes = Counter(
+            "foretide_replica_changes",
+            "Changes of replicas that were made.",
+            (*_RESOURCE, "direction"),
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "foretide_errors",
+            "What went wrong, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.fit_seconds = Histogram(
+            "foretide_fit_seconds",
+            "Time that a worker took to fit and predict.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.query_seconds = Histogram(
+            "foretide_query_seconds",
+            "Time that Prometheus took to answer: demand now, or history.",
+            ("kind",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.ticks = Histogram(
+            "foretide_tick_seconds",
+            "Time that one tick of one resource took.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.tick_lag = Histogram(
+            "foretide_tick_lag_seconds",
+            "How much later than planned a tick ended its wait.",
+            buckets=_FINE,
+            registry=self.registry,
+        )
+        self.loop_block = Histogram(
+            "foretide_loop_block_seconds",
+            "How long the event loop was kept from running what was due.",
+            buckets=_FINE,
+            registry=self.registry,
+        )
+        self.resources = Gauge(
+            "foretide_predictivescalers",
+            "PredictiveScalers that this operator looks after.",
+            registry=self.registry,
+        )
+        self.leader = Gauge(
+            "foretide_leader", "1 where this operator is the leader.", registry=self.registry
+        )
+        self.status_writes = Counter(
+            "foretide_status_writes", "Patches of status.", registry=self.registry
+        )
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drop the series of a resource that is gone."""
+        labels = {"namespace": namespace, "name": name}
+        for metric in (
+            self.decisions,
+            self.replicas,
+            self.demand,
+            self.forecast_error,
+            self.changes,
+        ):
+            metric.remove_by_labels(labels)
