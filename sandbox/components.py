@@ -1,0 +1,319 @@
+"""The command line of each component: pure functions of the spec, the folder and the ports."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.layout import Layout
+from sandbox.pki import kubeconfig
+from sandbox.spec import SCRAPE_LABELS, SandboxSpec
+from sandbox.stages import stages
+
+LOOPBACK = "127.0.0.1"
+
+# Those that a workload's life needs. Certificates, volumes, clouds and quotas of devices have no
+# meaning on KWOK's nodes, and each idle controller costs start-up time.
+CONTROLLERS = (
+    "clusterrole-aggregation-controller",
+    "cronjob-controller",
+    "daemonset-controller",
+    "deployment-controller",
+    "disruption-controller",
+    "endpointslice-controller",
+    "garbage-collector-controller",
+    "horizontal-pod-autoscaler-controller",
+    "job-controller",
+    "namespace-controller",
+    "node-lifecycle-controller",
+    "pod-garbage-collector-controller",
+    "replicaset-controller",
+    "replicationcontroller-controller",
+    "resourcequota-controller",
+    "root-ca-certificate-publisher-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "statefulset-controller",
+    "taint-eviction-controller",
+)
+
+PORT_NAMES = (
+    "etcd",
+    "etcd-peer",
+    "etcd-health",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+    "prometheus",
+    "player",
+    "external-metrics",
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to start one component, and how to know that it is ready.
+
+    `health` is a URL that answers 200 when it is ready; a component without one is a job that is
+    ready when it has ended well. `after` names those that must be ready first.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    health: str | None
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the commands are made of. `started` is Unix seconds."""
+
+    spec: SandboxSpec
+    layout: Layout
+    binaries: Mapping[str, str]
+    ports: Mapping[str, int]
+    started: float
+
+    def url(self, name: str, *, scheme: str = "http") -> str:
+        return f"{scheme}://{LOOPBACK}:{self.ports[name]}"
+
+    @property
+    def api_url(self) -> str:
+        return self.url("kube-apiserver", scheme="https")
+
+    def pki(self, name: str) -> str:
+        return str(self.layout.pki / name)
+
+    def config(self, name: str) -> str:
+        return str(self.layout.config / name)
+
+
+def commands(plan: Plan) -> list[Command]:
+    """The components that the spec asks for, with the spec's extra arguments."""
+    spec = plan.spec
+    chosen = [_etcd(plan), _apiserver(plan)]
+    if spec.controller_manager:
+        chosen.append(_controller_manager(plan))
+    if spec.scheduler:
+        chosen.append(_scheduler(plan))
+    if spec.kwok:
+        chosen.append(_kwok(plan))
+    if spec.prometheus:
+        has_history = any(series.history for series in spec.series)
+        chosen += [_player(plan), *([_history(plan)] if has_history else [])]
+        chosen.append(_prometheus(plan, after=("history",) if has_history else ()))
+    if spec.external_metrics:
+        chosen.append(_external_metrics(plan))
+    return [_with_extra(command, spec) for command in chosen]
+
+
+def write_configs(plan: Plan) -> None:
+    """The files that the commands refer to. Certificates must have been written before."""
+    folder = plan.layout.config
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for identity in ("kube-controller-manager", "kube-scheduler", "kwok"):
+        text = kubeconfig(plan.layout.pki, identity, plan.api_url)
+        _write(folder / f"{identity}.kubeconfig", text)
+    _write(folder / "scheduler.json", json.dumps(_scheduler_config(plan), indent=1))
+    _write(folder / "prometheus.json", json.dumps(_prometheus_config(plan), indent=1))
+    write_stages(plan.layout, plan.spec.pod_ready_seconds, plan.spec.pod_ready_jitter_seconds)
+
+
+def write_stages(layout: Layout, ready_seconds: float, jitter_seconds: float) -> None:
+    """KWOK's configuration; takes effect when KWOK is started the next time."""
+    text = stages(ready_seconds=ready_seconds, jitter_seconds=jitter_seconds)
+    _write(layout.config / "kwok.yaml", text)
+
+
+def _with_extra(command: Command, spec: SandboxSpec) -> Command:
+    extra = tuple(spec.extra_args.get(command.name, ()))
+    return Command(command.name, command.argv + extra, command.health, command.after)
+
+
+def _etcd(plan: Plan) -> Command:
+    client, peer = plan.url("etcd", scheme="https"), plan.url("etcd-peer")
+    argv = (
+        plan.binaries["etcd"],
+        f"--data-dir={plan.layout.directory / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        f"--listen-metrics-urls={plan.url('etcd-health')}",
+        f"--cert-file={plan.pki('server.crt')}",
+        f"--key-file={plan.pki('server.key')}",
+        f"--trusted-ca-file={plan.pki('ca.crt')}",
+        "--client-cert-auth",
+        # The data is thrown away with the sandbox: nothing to protect from a power cut.
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    )
+    return Command("etcd", argv, f"{plan.url('etcd-health')}/health")
+
+
+def _apiserver(plan: Plan) -> Command:
+    gates = ",".join(f"{k}={str(v).lower()}" for k, v in plan.spec.feature_gates.items())
+    argv = (
+        plan.binaries["kube-apiserver"],
+        f"--etcd-servers={plan.url('etcd', scheme='https')}",
+        f"--etcd-cafile={plan.pki('ca.crt')}",
+        f"--etcd-certfile={plan.pki('etcd-client.crt')}",
+        f"--etcd-keyfile={plan.pki('etcd-client.key')}",
+        f"--bind-address={LOOPBACK}",
+        f"--advertise-address={LOOPBACK}",
+        f"--secure-port={plan.ports['kube-apiserver']}",
+        # The reconciler refuses a loopback address, and no pod here could reach it anyway.
+        "--endpoint-reconciler-type=none",
+        f"--tls-cert-file={plan.pki('server.crt')}",
+        f"--tls-private-key-file={plan.pki('server.key')}",
+        f"--client-ca-file={plan.pki('ca.crt')}",
+        f"--service-account-key-file={plan.pki('service-account.pub')}",
+        f"--service-account-signing-key-file={plan.pki('service-account.key')}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--authorization-mode=RBAC",
+        "--allow-privileged=true",
+        f"--requestheader-client-ca-file={plan.pki('ca.crt')}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={plan.pki('front-proxy.crt')}",
+        f"--proxy-client-key-file={plan.pki('front-proxy.key')}",
+        *((f"--feature-gates={gates}",) if gates else ()),
+    )
+    return Command("kube-apiserver", argv, f"{plan.api_url}/readyz", after=("etcd",))
+
+
+def _controller_manager(plan: Plan) -> Command:
+    name = "kube-controller-manager"
+    config = plan.config(f"{name}.kubeconfig")
+    argv = (
+        plan.binaries[name],
+        f"--kubeconfig={config}",
+        f"--authentication-kubeconfig={config}",
+        f"--authorization-kubeconfig={config}",
+        *_serving(plan, name),
+        "--leader-elect=false",
+        f"--controllers={','.join(CONTROLLERS)}",
+        f"--service-account-private-key-file={plan.pki('service-account.key')}",
+        f"--root-ca-file={plan.pki('ca.crt')}",
+        f"--horizontal-pod-autoscaler-sync-period={plan.spec.hpa_sync_seconds}s",
+        # The default of 20 requests a second would be what a benchmark of scaling measures.
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+    )
+    return Command(name, argv, f"{plan.url(name, scheme='https')}/healthz", ("kube-apiserver",))
+
+
+def _scheduler(plan: Plan) -> Command:
+    name = "kube-scheduler"
+    config = plan.config(f"{name}.kubeconfig")
+    argv = (
+        plan.binaries[name],
+        f"--config={plan.config('scheduler.json')}",
+        f"--authentication-kubeconfig={config}",
+        f"--authorization-kubeconfig={config}",
+        *_serving(plan, name),
+    )
+    return Command(name, argv, f"{plan.url(name, scheme='https')}/healthz", ("kube-apiserver",))
+
+
+def _serving(plan: Plan, name: str) -> tuple[str, ...]:
+    return (
+        f"--bind-address={LOOPBACK}",
+        f"--secure-port={plan.ports[name]}",
+        f"--tls-cert-file={plan.pki('server.crt')}",
+        f"--tls-private-key-file={plan.pki('server.key')}",
+    )
+
+
+def _scheduler_config(plan: Plan) -> dict[str, object]:
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "leaderElection": {"leaderElect": False},
+        "clientConnection": {
+            "kubeconfig": plan.config("kube-scheduler.kubeconfig"),
+            "qps": 200,
+            "burst": 400,
+        },
+    }
+
+
+def _kwok(plan: Plan) -> Command:
+    argv = (
+        plan.binaries["kwok"],
+        f"--kubeconfig={plan.config('kwok.kubeconfig')}",
+        "--manage-all-nodes",
+        f"--config={plan.config('kwok.yaml')}",
+        f"--node-ip={LOOPBACK}",
+        "--cidr=10.244.0.0/16",
+        f"--server-address={LOOPBACK}:{plan.ports['kwok']}",
+    )
+    return Command("kwok", argv, f"{plan.url('kwok')}/healthz", ("kube-apiserver",))
+
+
+def _player(plan: Plan) -> Command:
+    argv = _python(plan, "player", str(plan.ports["player"]), repr(plan.started))
+    return Command("player", argv, f"{plan.url('player')}/modes")
+
+
+def _history(plan: Plan) -> Command:
+    argv = _python(plan, "history", plan.binaries["promtool"], repr(plan.started))
+    return Command("history", argv, None)
+
+
+def _prometheus(plan: Plan, *, after: tuple[str, ...]) -> Command:
+    argv = (
+        plan.binaries["prometheus"],
+        f"--config.file={plan.config('prometheus.json')}",
+        f"--storage.tsdb.path={plan.layout.directory / 'prometheus'}",
+        # A trace may be years old: nothing is ever too old for a sandbox.
+        "--storage.tsdb.retention.time=100y",
+        f"--query.lookback-delta={round(plan.spec.lookback_seconds * 1000)}ms",
+        f"--web.listen-address={LOOPBACK}:{plan.ports['prometheus']}",
+        "--log.level=warn",
+    )
+    return Command("prometheus", argv, f"{plan.url('prometheus')}/-/ready", after)
+
+
+def _prometheus_config(plan: Plan) -> dict[str, object]:
+    interval = f"{round(plan.spec.scrape_seconds * 1000)}ms"
+    return {
+        "global": {"scrape_interval": interval, "scrape_timeout": interval},
+        "scrape_configs": [
+            {
+                "job_name": SCRAPE_LABELS["job"],
+                # The player states the time of each sample, so that it can show old ones; an
+                # absent series must nevertheless be gone at the next scrape.
+                "honor_timestamps": True,
+                "track_timestamps_staleness": True,
+                "static_configs": [
+                    {
+                        "targets": [f"{LOOPBACK}:{plan.ports['player']}"],
+                        "labels": {"instance": SCRAPE_LABELS["instance"]},
+                    }
+                ],
+            }
+        ],
+    }
+
+
+def _external_metrics(plan: Plan) -> Command:
+    name = "external-metrics"
+    argv = _python(plan, "adapter", str(plan.ports[name]), plan.url("prometheus"))
+    health = f"{plan.url(name, scheme='https')}/apis/external.metrics.k8s.io/v1beta1"
+    return Command(name, argv, health)
+
+
+def _python(plan: Plan, module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"sandbox.{module}", str(plan.layout.directory), *arguments)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o600)
