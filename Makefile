@@ -1,0 +1,83 @@
+# Foretide. `make help` lists what there is; every target does its own set-up.
+#
+# Wanted on the machine: Python 3.11 or newer (with venv), Go, a C compiler. Nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+PY := .venv/bin/python
+STAMP := .venv/.complete
+
+.PHONY: help setup binaries demo check format test test-unit test-operator test-sandbox test-e2e \
+	coverage crds bench-reconcile sandbox-up sandbox-down sandbox-status clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
+
+setup: $(STAMP) ## create the environment in .venv
+
+.uv/bin/uv:
+	@test -n "$(PYTHON)" || { echo "Foretide needs Python 3.11 or newer: install it, or name it with PYTHON=..." >&2; exit 1; }
+	@echo "== installing uv $(UV_VERSION)"
+	@$(PYTHON) -m venv .uv || { echo "Python's venv is missing: install the package python3-venv" >&2; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): pyproject.toml uv.lock $(filter .uv/bin/uv,$(UV))
+	@echo "== creating the environment in .venv"
+	@$(UV) sync --locked --all-extras --quiet --python "$(PYTHON)"
+	@touch $@
+
+binaries: $(STAMP) ## find or build etcd, Kubernetes, KWOK and Prometheus (about 12 min the first time)
+	@$(PY) -m sandbox binaries
+
+demo: binaries ## the main job on real traffic: TRACE=file.csv, KEEP=1 to leave it up
+	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(KEEP),--keep)
+
+check: $(STAMP) ## format, lint, types, import contract, generated files: what CI runs
+	@$(PY) -m pre_commit run --all-files --show-diff-on-failure
+
+format: $(STAMP) ## format the code and mend what can be mended
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format .
+
+test: binaries ## all tests, with coverage (10 min on 2 cores once the binaries are there)
+	@rm -f .coverage .coverage.*
+	@$(PY) -m pytest --cov --cov-report=term:skip-covered --durations=15
+
+test-unit: $(STAMP) ## fast tests: no cluster, no network
+	@$(PY) -m pytest -m "not sandbox"
+
+test-sandbox: binaries ## tests of the sandbox itself
+	@$(PY) -m pytest tests/sandbox
+
+test-e2e: binaries ## end to end against a real kube-apiserver and a real Prometheus
+	@$(PY) -m pytest tests/e2e
+
+coverage: $(STAMP) ## fast tests, with coverage in htmlcov/
+	@$(PY) -m pytest -m "not sandbox" --cov --cov-report=term-missing --cov-report=html
+
+crds: $(STAMP) ## generate crds/ from the models
+	@.venv/bin/foretide crds > crds/predictivescalers.yaml
+
+bench-reconcile: binaries ## cost of the operator with 100 PredictiveScalers
+	@$(PY) benchmarks/reconcile.py --scalers 100 --json out/reconcile.json
+
+sandbox-up: binaries ## start a sandbox that stays
+	@$(PY) -m sandbox up
+
+sandbox-down: $(STAMP) ## stop it
+	@$(PY) -m sandbox down
+
+sandbox-status: $(STAMP) ## what runs
+	@$(PY) -m sandbox status
+
+clean: ## remove what the targets above have made in this folder
+	rm -rf .venv .uv out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
