@@ -20,7 +20,7 @@ STAMP := .venv/.complete
 	coverage crds bench-reconcile sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
 
 setup: $(STAMP) ## create the environment in .venv
 

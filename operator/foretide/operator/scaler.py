@@ -114,7 +114,7 @@ def to_policy(spec: PredictiveScalerSpec) -> ScalingPolicy:
         behavior=spec.behavior.rules(),
         metrics=tuple(
             MetricPolicy(
-                name=metric.name or f"metric-{position}",
+                name=metric.name or (f"demand-{position}" if len(spec.metrics) > 1 else "demand"),
                 per_replica=metric.per_replica,
                 target_utilization=metric.target_utilization,
             )

@@ -120,7 +120,7 @@ class ForecastSpec(ApiModel):
         description="Resolution of the forecast. The forecast is of the maximum of demand within each step.",
     )
     quantile: float = Field(
-        default=0.95,
+        default=0.975,
         ge=0.5,
         lt=1,
         description="Which upper quantile of demand is scaled for. Higher is safer and costs more.",
