@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import SandboxError
+from sandbox.process import die_with_parent
 from sandbox.progress import Progress, Silent
 
 TOOLCHAIN = Path(__file__).parent / "toolchain"
@@ -226,6 +227,7 @@ def _go_build(tool: Tool, output: Path) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
+        preexec_fn=die_with_parent(os.getpid()),
     )
     try:
         said, _ = process.communicate()

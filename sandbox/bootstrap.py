@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from sandbox.components import Plan
 from sandbox.errors import SandboxError
 from sandbox.pki import encoded
 
+Condition = Callable[[Plan, httpx.AsyncClient], Awaitable[bool]]
 SERVICE = "external-metrics"
 NAMESPACE = "kube-system"
 
@@ -36,7 +38,7 @@ async def wait_usable(plan: Plan, client: httpx.AsyncClient, *, timeout: float) 
     that pods run as, and the registration of the external metrics is not yet seen.
     """
     spec = plan.spec
-    conditions = []
+    conditions: list[tuple[str, Condition]] = []
     if spec.kwok and spec.controller_manager:
         conditions.append(("nodes ready and without taint", _nodes_usable))
     if spec.controller_manager:
@@ -45,26 +47,40 @@ async def wait_usable(plan: Plan, client: httpx.AsyncClient, *, timeout: float) 
         conditions.append(("the external metrics API", _metrics_available))
     for description, condition in conditions:
         deadline = time.monotonic() + timeout
-        while not await condition(plan, client):
+        while not await _holds(condition, plan, client):
             if time.monotonic() > deadline:
                 raise SandboxError(f"no {description} after {timeout:.0f} s")
             await asyncio.sleep(0.05)
 
 
+async def _holds(condition: Condition, plan: Plan, client: httpx.AsyncClient) -> bool:
+    try:
+        return await condition(plan, client)
+    except httpx.TransportError:
+        return False
+
+
 async def _create(client: httpx.AsyncClient, plan: Plan, path: str, body: dict[str, Any]) -> None:
     # kube-system is made by the API server itself, a moment after it reports ready.
+    problem = ""
     for _ in range(100):
-        response = await client.post(plan.api_url + path, json=body)
-        if response.status_code != httpx.codes.NOT_FOUND:
-            break
+        try:
+            response = await client.post(plan.api_url + path, json=body)
+        except httpx.TransportError as error:
+            problem = repr(error)
+        else:
+            if response.status_code in (httpx.codes.CREATED, httpx.codes.CONFLICT):
+                return
+            problem = response.text
+            if response.is_client_error and response.status_code != httpx.codes.NOT_FOUND:
+                break
         await asyncio.sleep(0.05)
-    if response.status_code not in (httpx.codes.CREATED, httpx.codes.CONFLICT):
-        raise SandboxError(f"cannot create {body['kind']}: {response.text}")
+    raise SandboxError(f"cannot create {body['kind']}: {problem}")
 
 
 async def _nodes_usable(plan: Plan, client: httpx.AsyncClient) -> bool:
     response = await client.get(f"{plan.api_url}/api/v1/nodes")
-    nodes = response.raise_for_status().json()["items"]
+    nodes = response.json()["items"] if response.is_success else []
     return len(nodes) == plan.spec.nodes and all(
         not node["spec"].get("taints")
         and any(c["type"] == "Ready" and c["status"] == "True" for c in _conditions(node))

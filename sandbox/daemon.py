@@ -15,13 +15,14 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sandbox.components import PORT_NAMES, Plan, write_configs, write_stages
 from sandbox.errors import SandboxError
-from sandbox.folder import clean, lock
+from sandbox.folder import clean
 from sandbox.layout import Layout, write_private
 from sandbox.pki import write_pki
 from sandbox.ports import free_ports
@@ -74,9 +75,11 @@ class Daemon:
                 self._told = False
                 await leaving
             return 0
-        except SandboxError as error:
+        except Exception as error:
             failed = True
-            self._tell("failed", message=str(error))
+            if not isinstance(error, SandboxError):
+                traceback.print_exc()
+            self._tell("failed", message=str(error) or repr(error))
             return 1
         finally:
             starting.cancel()
@@ -133,8 +136,7 @@ class Daemon:
             await self._set_pod_ready(request["seconds"], request["jitter"])
             return
         if name not in self._supervisor.running:
-            known = ", ".join(self._supervisor.running)
-            raise SandboxError(f"no component {name!r} in this sandbox, only {known}")
+            raise SandboxError(f"no component {name!r} in this sandbox")
         match operation:
             case "start":
                 await self._supervisor.start(name)
@@ -199,9 +201,8 @@ class Daemon:
 def main() -> int:
     layout = Layout(Path(sys.argv[1]))
     caller, keep_logs = int(sys.argv[2]), sys.argv[3] == "keep-logs"
-    if lock(layout) is None:
-        os.write(sys.stdout.fileno(), _line({"event": "failed", "message": "is up already"}))
-        return 1
+    # The folder's lock, which the caller took for us: it is ours as long as we live.
+    os.set_inheritable(int(sys.argv[4]), False)
     for folder in ("tmp", "logs"):
         (layout.directory / folder).mkdir(exist_ok=True)
     spec = load_spec(layout.directory)

@@ -20,7 +20,7 @@ from sandbox.binaries import ensure_binaries
 from sandbox.errors import SandboxError
 from sandbox.folder import clean, end_leftovers, lock
 from sandbox.layout import Layout, read_state, write_private
-from sandbox.process import REPOSITORY, is_alive, wait_until
+from sandbox.process import is_alive, python_path, wait_until
 from sandbox.progress import Progress, Silent
 from sandbox.spec import SandboxSpec, save_spec
 
@@ -40,7 +40,8 @@ class Sandbox:
         self._daemon: subprocess.Popen[bytes] | None = None
         self._stays = False
         self._state: dict[str, Any] = {}
-        self.directory = (self._spec.directory or Path()).absolute()
+        directory = self._spec.directory
+        self._directory = None if directory is None else directory.absolute()
         self.api_ready_seconds = 0.0
         self.up_seconds = 0.0
 
@@ -66,17 +67,23 @@ class Sandbox:
 
     def up(self) -> Self:
         """Start everything and wait until it is usable: nodes ready, Prometheus answering."""
+        if self._state:
+            raise SandboxError("is up already")
         binaries = ensure_binaries(self._progress)
-        ephemeral = self._spec.directory is None
-        if ephemeral:
-            self.directory = Path(tempfile.mkdtemp(prefix="foretide-sandbox-"))
-        layout = _prepare(self.directory)
-        save_spec(self._spec, self.directory)
-        paths = {name: str(binary.path) for name, binary in binaries.items()}
-        write_private(layout.directory / "binaries.json", json.dumps(paths))
+        if self._spec.directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="foretide-sandbox-"))
+        layout = Layout(self.directory)
+        descriptor = _prepare(self.directory)
         began = time.monotonic()
         try:
-            self._daemon = _launch(layout, keep_logs=not ephemeral)
+            save_spec(self._spec, self.directory)
+            paths = {name: str(binary.path) for name, binary in binaries.items()}
+            write_private(layout.directory / "binaries.json", json.dumps(paths))
+            keep_logs = self._spec.directory is not None
+            self._daemon = _launch(layout, descriptor, keep_logs=keep_logs)
+        finally:
+            os.close(descriptor)
+        try:
             self._follow(began)
         except BaseException:
             self.down()
@@ -84,21 +91,31 @@ class Sandbox:
         return self
 
     def down(self) -> None:
-        """End everything and remove the state. Does nothing when it is down already."""
+        """End everything and remove the state. Does nothing when it is down already.
+
+        The logs stay where the spec names a directory.
+        """
+        self._state = {}
         if self._daemon is None:
-            bring_down(self.directory)
+            if self._directory is not None:
+                bring_down(self._directory, keep_logs=self._spec.directory is not None)
             return
         daemon, self._daemon = self._daemon, None
-        self._state = {}
         for pipe in (daemon.stdin, daemon.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
         try:
             daemon.wait(DOWN_TIMEOUT)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            # Too slow, or a second Ctrl-C: its death takes the components along.
             daemon.kill()
             daemon.wait()
+            bring_down(self.directory)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return
+        if daemon.returncode < 0:
             bring_down(self.directory)
 
     def detach(self) -> None:
@@ -113,6 +130,13 @@ class Sandbox:
         """Wait until the sandbox is taken down, by another process perhaps."""
         if self._daemon is not None:
             self._daemon.wait()
+
+    @property
+    def directory(self) -> Path:
+        """The folder with all state; a temporary one is known once the sandbox is up."""
+        if self._directory is None:
+            raise SandboxError("the sandbox is not up")
+        return self._directory
 
     @property
     def state(self) -> dict[str, Any]:
@@ -298,37 +322,35 @@ def _end_daemon(state: dict[str, Any]) -> None:
         wait_until(lambda: not is_alive(state["pid"], state["identity"]), 5.0)
 
 
-def _prepare(directory: Path) -> Layout:
+def _prepare(directory: Path) -> int:
+    """Make the folder clean and ours; returns the descriptor that holds its lock."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout = Layout(directory)
     descriptor = lock(layout)
     if descriptor is None:
         raise SandboxError(f"{directory}: is up already")
-    try:
-        end_leftovers(directory)
-        clean(layout, keep_logs=True)
-        layout.logs.mkdir(exist_ok=True)
-        for old in layout.logs.glob("*.log"):
-            old.unlink()
-    finally:
-        os.close(descriptor)
-    return layout
+    end_leftovers(directory)
+    clean(layout, keep_logs=True)
+    layout.logs.mkdir(exist_ok=True)
+    for old in layout.logs.glob("*.log"):
+        old.unlink()
+    return descriptor
 
 
-def _launch(layout: Layout, *, keep_logs: bool) -> subprocess.Popen[bytes]:
-    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+def _launch(layout: Layout, lock_descriptor: int, *, keep_logs: bool) -> subprocess.Popen[bytes]:
     arguments = [str(layout.directory), str(os.getpid()), "keep-logs" if keep_logs else "no-logs"]
     errors: IO[bytes]
     with layout.log("supervisor").open("wb") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "sandbox.daemon", *arguments],
+            [sys.executable, "-m", "sandbox.daemon", *arguments, str(lock_descriptor)],
             cwd=layout.directory,
-            env=environment,
+            env={**os.environ, "PYTHONPATH": python_path()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
+            # The lock passes from hand to hand: between two commands nobody else can take it.
+            pass_fds=[lock_descriptor],
         )
 
 

@@ -81,7 +81,7 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_die_with_parent(os.getpid()),
+        preexec_fn=die_with_parent(os.getpid()),
     )
 
 
@@ -90,6 +90,11 @@ def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> No
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
+
+
+def python_path() -> str:
+    """The PYTHONPATH with which another interpreter finds this package."""
+    return os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
 
 
 def clean_environment(directory: Path) -> dict[str, str]:
@@ -103,7 +108,7 @@ def clean_environment(directory: Path) -> dict[str, str]:
         **kept,
         "HOME": str(directory / "tmp"),
         "TMPDIR": str(directory / "tmp"),
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": python_path(),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
@@ -125,7 +130,8 @@ def _start_ticks(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
+def die_with_parent(parent: int) -> Callable[[], None] | None:
+    """A `preexec_fn` after which the kernel kills the process when thread `parent` dies (Linux)."""
     if sys.platform != "linux":
         return None
     # Loaded before the fork: between fork and exec only the call itself is safe.

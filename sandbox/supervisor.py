@@ -22,7 +22,7 @@ from sandbox.pki import kubeconfig
 from sandbox.process import clean_environment, identity, memory_bytes, signal_group, spawn
 
 READY_TIMEOUT = 60.0
-GRACE = 2.0
+GRACE = 1.0
 LOG_LINES = 15
 
 
@@ -165,9 +165,13 @@ class Supervisor:
         with self._plan.layout.log(name).open("rb") as file:
             file.seek(log_offset)
             text = file.read().decode(errors="replace")
-        tail = "\n".join(f"  {line}" for line in text.splitlines()[-LOG_LINES:])
+        lines = text.splitlines()
+        if len(lines) > LOG_LINES:
+            # Some complain first and then explain all their flags.
+            lines = [*lines[:3], "...", *lines[3 - LOG_LINES :]]
+        tail = "\n".join(f"  {line}" for line in lines)
         kind = AddressInUse if "address already in use" in text.lower() else SandboxError
-        return kind(f"{name} {what}; the end of its log:\n{tail}")
+        return kind(f"{name} {what}; its log:\n{tail}")
 
     async def _end(self, chosen: list[Running], *, grace: float) -> None:
         alive = [r.process for r in chosen if r.process is not None and r.alive()]
