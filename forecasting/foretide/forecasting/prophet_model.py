@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from prophet import Prophet
 
-from .demand import Undecided, ZeroKnowledge
-from .forecast import Forecast
-from .worker import FitRequest
+# It complains at import that plotly, which nobody asked for, is not there.
+logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)
+
+from prophet import Prophet  # noqa: E402
+
+from .demand import Undecided, ZeroKnowledge  # noqa: E402
+from .forecast import Forecast  # noqa: E402
+from .worker import FitRequest  # noqa: E402
 
 Values = npt.NDArray[np.float64]
 

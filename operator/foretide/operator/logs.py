@@ -6,6 +6,15 @@ import sys
 from pythonjsonlogger.json import JsonFormatter
 
 
+def _without_absent_keda(record: logging.LogRecord) -> bool:
+    """A cluster without KEDA is nothing to warn of; kopf notices when it is installed later."""
+    return not (
+        record.name.startswith("kopf")
+        and record.getMessage().startswith("Unresolved resources")
+        and "predictivescalers" not in record.getMessage()
+    )
+
+
 def configure(style: str, *, verbose: bool = False) -> None:
     """Set up logging to standard error. `style` is `json` or `text`."""
     handler = logging.StreamHandler(sys.stderr)
@@ -24,6 +33,7 @@ def configure(style: str, *, verbose: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    handler.addFilter(_without_absent_keda)
     # These tell of every request or object; with --verbose they may.
     for name in ("kopf", "httpx", "httpcore", "urllib3", "asyncio", "kubernetes"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)

@@ -125,6 +125,11 @@ async def _lead(
 ) -> int:
     stop = asyncio.Event()
     _set_login(registry, options.kubeconfig)
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop_waiting(**_: Any) -> None:
+        stop.set()  # kopf would wait 5 s for its own waiter on a flag that nobody sets
+
     operator = asyncio.create_task(
         kopf.operator(
             registry=registry,
