@@ -35,7 +35,10 @@ def build_registry(
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
 
-    @kopf.index("autoscaling", "v2", "horizontalpodautoscalers", registry=registry)
+    # Without an id kopf would name the index after this function and where it is nested.
+    @kopf.index(
+        "autoscaling", "v2", "horizontalpodautoscalers", id="autoscalers", registry=registry
+    )
     def autoscalers(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> Any:
         reference = spec.get("scaleTargetRef", {})
         return {_key(namespace, reference): f"HorizontalPodAutoscaler {name}"}

@@ -1,0 +1,551 @@
+"""The whole operator in the test's own process, against kmock instead of a cluster.
+
+Real: kopf, the handlers, the fleet, the reconciler, the official Kubernetes client and HTTP.
+Doubles stand at our own doors only: demand (`demand`), fitting (`fitter`) and the clock (`clock`).
+Ticks come when a test asks for them, so that nothing here waits for time to pass.
+"""
+
+import asyncio
+import datetime
+import itertools
+import time
+
+import aiohttp.web
+import attrs
+import kmock
+import kopf
+import kubernetes
+import pytest
+import urllib3
+import yaml
+
+from foretide.forecasting.demand import Reading, Unavailable, Undecided, ZeroKnowledge
+from foretide.forecasting.forecast import Forecast
+from foretide.forecasting.worker import FitReport
+from foretide.operator.cluster import KubernetesCluster
+from foretide.operator.fleet import Fleet
+from foretide.operator.forecasts import Forecasts
+from foretide.operator.handlers import build_registry, post_event
+from foretide.operator.reconcile import Reconciler
+from foretide.operator.settings import SettingsHolder, parse
+from foretide.operator.sources import Sources
+from foretide.operator.telemetry import Telemetry
+
+NAMESPACE = "default"
+SCALERS = "foretide.dev/v1alpha1/predictivescalers"
+SCALED_OBJECTS = "keda.sh/v1alpha1/scaledobjects"
+WATCHED = {
+    SCALERS: "PredictiveScaler",
+    "autoscaling/v2/horizontalpodautoscalers": "HorizontalPodAutoscaler",
+    "apiextensions.k8s.io/v1/customresourcedefinitions": "CustomResourceDefinition",
+    "v1/namespaces": "Namespace",
+    "v1/configmaps": "ConfigMap",
+    "v1/events": "Event",
+    "v1/pods": "Pod",
+    "apps/v1/deployments": "Deployment",
+    "apps/v1/daemonsets": "DaemonSet",
+    "coordination.k8s.io/v1/leases": "Lease",
+}
+VERBS = {"create", "delete", "get", "list", "patch", "update", "watch"}
+NOON = datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC).timestamp()
+
+
+class ApiServer(kmock.KubernetesEmulator):
+    """Kmock's emulator with what it lacks and Foretide relies on.
+
+    Versions and generations of objects, the scale subresource, label selectors, PUT, generated
+    names. A function in `interventions` sees each request first and may answer it.
+    """
+
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.versions = itertools.count(1)
+        self.interventions = []
+        for resource, kind in WATCHED.items():
+            self.declare(resource, kind)
+        self.resources["apps/v1/deployments"].subresources.add("scale")
+
+    def declare(self, resource, kind):
+        self.resources[resource] = {"kind": kind, "namespaced": True, "verbs": VERBS}
+
+    def find(self, resource, name, namespace=NAMESPACE):
+        """The object as a plain dict, None when there is none."""
+        key = (kmock.resource(resource), namespace, name)
+        if key not in self.objects or self.objects[key].deleted:
+            return None
+        return self.objects[key].raw
+
+    def all(self, resource):
+        wanted = kmock.resource(resource)
+        return [obj.raw for (res, _, _), obj in self.objects.items() if res == wanted and obj]
+
+    async def break_watch(self, resource):
+        """End all watches of a resource the way an API server does that has forgotten too much."""
+        gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "metadata": {}}}
+        await self._buses[kmock.resource(resource)].put(gone)
+
+    async def _handle(self, request):
+        for intervene in list(self.interventions):
+            answer = await intervene(request)
+            if answer is not None:
+                return answer
+        if request.subresource == "scale":
+            return await self._scale(request)
+        if request.action == kmock.action.LIST and "labelSelector" in request.params:
+            return self._select(request)
+        if request.method in (kmock.method.POST, kmock.method.PATCH, kmock.method.PUT):
+            return await self._write(request)
+        return await super()._handle(request)
+
+    async def _write(self, request, **changes):
+        """Let kmock carry out a request that is not quite the one that came."""
+        if request.method == kmock.method.PUT:
+            changes["action"] = kmock.action.UPDATE
+        altered = attrs.evolve(request, **changes)
+        altered = attrs.evolve(altered, data=self._stamp(altered))
+        # Kmock answers only what it has on record.
+        place = self._requests.index(request)
+        self._requests[place] = altered
+        try:
+            return await super()._handle(altered)
+        finally:
+            self._requests[place] = request
+
+    def _stamp(self, request):
+        """The body with the metadata that an API server would put there."""
+        data = dict(request.data)
+        meta = {**data.get("metadata", {}), "resourceVersion": str(next(self.versions))}
+        if request.action == kmock.action.CREATE:
+            number = meta["resourceVersion"]
+            if "generateName" in meta:
+                meta["name"] = f"{meta['generateName']}{number}"
+            meta = {"uid": f"uid-{number}", "generation": 1, **meta}
+            meta.setdefault("creationTimestamp", f"2026-03-01T00:00:{int(number) % 60:02d}Z")
+        elif "spec" in data and request.subresource is None:
+            before = self.objects[request.resource, request.namespace, request.name]
+            meta["generation"] = before["metadata"]["generation"] + 1
+        return {**data, "metadata": meta}
+
+    async def _scale(self, request):
+        resource = request.resource
+        before = self.find(resource, request.name, request.namespace)
+        if before is None:
+            raise kmock.KubernetesObjectNotFoundError()
+        if request.method == kmock.method.PATCH:
+            version = request.data["metadata"]["resourceVersion"]
+            if version != before["metadata"]["resourceVersion"]:
+                raise kmock.KubernetesError(409, "Conflict", "the object has been modified")
+            change = {"spec": {"replicas": request.data["spec"]["replicas"]}}
+            await self._write(request, subresource=None, data=change)
+        after = self.find(resource, request.name, request.namespace)
+        return aiohttp.web.json_response(
+            {
+                "apiVersion": "autoscaling/v1",
+                "kind": "Scale",
+                "metadata": after["metadata"],
+                "spec": {"replicas": after["spec"]["replicas"]},
+                "status": {"selector": f"app={request.name}"},
+            }
+        )
+
+    def _select(self, request):
+        labels = dict(pair.split("=") for pair in request.params["labelSelector"].split(","))
+        items = [
+            obj
+            for obj in self.all(request.resource)
+            if obj["metadata"]["namespace"] == request.namespace
+            and labels.items() <= obj["metadata"].get("labels", {}).items()
+        ]
+        return aiohttp.web.json_response({"metadata": {}, "items": items})
+
+    async def _serve_watch(self, request):
+        # Kmock's own takes its mark after the first objects are sent, and so misses what changes
+        # meanwhile.
+        bus = self._buses[request.resource]
+        mark = await bus.mark()
+        yield b""
+        for obj in self.all(request.resource):
+            yield {"type": "ADDED", "object": obj}
+        async for event in bus.stream(since=mark):
+            yield event
+
+
+class Cluster:
+    """What a user, or a controller of Kubernetes, does with the cluster."""
+
+    def __init__(self, api):
+        self.api = api
+
+    async def create(self, resource, name, body=None, **meta):
+        group, _, plural = resource.rpartition("/")
+        root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        info = self.api.resources[resource]
+        data = {
+            "apiVersion": group,
+            "kind": info.kind,
+            "metadata": {"name": name, "namespace": NAMESPACE, **meta},
+            **(body or {}),
+        }
+        await self._send("post", f"{root}/namespaces/{NAMESPACE}/{plural}", json=data)
+
+    async def edit(self, resource, name, change):
+        await self._send("patch", self._path(resource, name), json=change)
+
+    async def delete(self, resource, name):
+        await self._send("delete", self._path(resource, name))
+
+    async def deployment(self, name="shop", *, replicas=2):
+        spec = {"replicas": replicas}
+        await self.create("apps/v1/deployments", name, {"spec": spec})
+
+    async def scale(self, replicas, name="shop"):
+        """Somebody else changes the replicas."""
+        await self.edit("apps/v1/deployments", name, {"spec": {"replicas": replicas}})
+
+    async def scaler(self, name="shop", *, target="shop", mode="Auto", meta=None, **spec):
+        """A PredictiveScaler: 100 a replica, or 50 while there is no forecast."""
+        spec = {
+            "scaleTargetRef": {"kind": "Deployment", "name": target},
+            "minReplicas": 1,
+            "maxReplicas": 20,
+            "metrics": [{"query": "demand", "perReplica": 100, "targetUtilization": 0.5}],
+            **({"mode": mode} if mode else {}),
+            **spec,
+        }
+        await self.create(SCALERS, name, {"spec": spec}, **(meta or {}))
+
+    async def edit_scaler(self, name="shop", **spec):
+        await self.edit(SCALERS, name, {"spec": spec})
+
+    async def pod(self, name, *, app="shop", deleting=False, **conditions):
+        """A pod; conditions by type, as status or (status, reason)."""
+        pairs = {
+            kind: value if isinstance(value, tuple) else (value, "")
+            for kind, value in conditions.items()
+        }
+        status = {
+            "conditions": [
+                {"type": kind, "status": status, "reason": reason}
+                for kind, (status, reason) in pairs.items()
+            ]
+        }
+        meta = {"deletionTimestamp": "2026-03-02T11:59:00Z"} if deleting else {}
+        await self.create("v1/pods", name, {"status": status}, labels={"app": app}, **meta)
+
+    async def hpa(self, name="shop-hpa", *, target="shop"):
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
+        spec = {"scaleTargetRef": reference}
+        await self.create("autoscaling/v2/horizontalpodautoscalers", name, {"spec": spec})
+
+    def replicas(self, name="shop"):
+        return self.api.find("apps/v1/deployments", name)["spec"]["replicas"]
+
+    def resource(self, name="shop"):
+        return self.api.find(SCALERS, name)
+
+    def status(self, name="shop"):
+        return (self.resource(name) or {}).get("status") or {}
+
+    def source(self, name="shop"):
+        """Which signal the decision in status comes from."""
+        return (self.status(name).get("decision") or {}).get("source")
+
+    def condition(self, kind, name="shop"):
+        """A condition's status and reason."""
+        for condition in self.status(name).get("conditions") or ():
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"]
+        return None
+
+    def message(self, kind, name="shop"):
+        found = [c for c in self.status(name).get("conditions") or () if c["type"] == kind]
+        return found[0]["message"] if found else None
+
+    def events(self, reason):
+        """Messages of the Kubernetes Events of that reason."""
+        return [event["message"] for event in self.api.all("v1/events") if event["reason"] == reason]
+
+    def writes(self, ending=""):
+        """The operator's own writes so far, to paths with that ending."""
+        return [
+            request
+            for request in self.api
+            if request.headers.get("User-Agent") == "foretide"
+            and request.method != kmock.method.GET
+            and request.url.path.endswith(ending)
+        ]
+
+    def intervene(self, method, ending, *actions):
+        """Let each action in turn answer, or precede, one request to a path with that ending.
+
+        An action is a status to refuse with, or a coroutine function that does something first.
+        """
+        left = list(actions)
+
+        async def intervention(request):
+            by_us = request.headers.get("User-Agent") == "foretide"
+            matches = request.method == method and request.url.path.endswith(ending)
+            if not (by_us and matches and left):
+                return None
+            action = left.pop(0)
+            if callable(action):
+                return await action()
+            return aiohttp.web.json_response({"message": f"refused with {action}"}, status=action)
+
+        self.api.interventions.append(intervention)
+        return left
+
+    async def _send(self, method, path, **kwargs):
+        async with self.api.request(method, path, **kwargs) as response:
+            assert response.status < 300, await response.text()
+
+    @staticmethod
+    def _path(resource, name):
+        group, _, plural = resource.rpartition("/")
+        root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        return f"{root}/namespaces/{NAMESPACE}/{plural}/{name}"
+
+
+class Clock:
+    def __init__(self):
+        self.now = NOON
+
+    def __call__(self):
+        return self.now
+
+    def advance(self, seconds):
+        self.now += seconds
+
+
+class Demand:
+    """A metric source that answers what it is told to: a number, or a refusal, by query."""
+
+    def __init__(self):
+        self.answer = 100.0
+        self.answers = {}
+
+    def lose(self, reason="Unreachable", message="nobody answers"):
+        self.answer = Unavailable(reason, message)
+
+    async def demand_now(self, query, *, now, stale_after):
+        answer = self.answers.get(query, self.answer)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer if isinstance(answer, Unavailable) else Reading(float(answer), now)
+
+
+class Fitter:
+    """A fitter that answers at once, unless it is told to take its time (`gate`)."""
+
+    def __init__(self):
+        self.requests = []
+        self.cancelled = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self._result = Undecided("TooLittleHistory", "needs 2 days of history, has 5 h")
+
+    def refuse(self, reason, message="no"):
+        self._result = Undecided(reason, message)
+
+    def foresee(self, upper, *, median=None, valid_for=6 * 3600.0, zero_hours=()):
+        """From now on forecast `upper` for six hours, in steps of five minutes."""
+        self._result = (upper, upper if median is None else median, valid_for, zero_hours)
+
+    async def fit(self, request):
+        self.requests.append(request)
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(self._result, Undecided):
+            return FitReport(self._result, 0.1, 0.0)
+        upper, median, valid_for, zero_hours = self._result
+        forecast = Forecast(
+            model="test",
+            start=request.now - 300,
+            step=300.0,
+            upper=(float(upper),) * 73,
+            median=(float(median),) * 73,
+            quantile=request.quantile,
+            fitted_at=request.now,
+            valid_until=request.now + valid_for,
+            history_seconds=14 * 86_400.0,
+            history_points=4_032,
+            zeros=ZeroKnowledge(frozenset(zero_hours)),
+        )
+        return FitReport(forecast, 0.1, 1.0)
+
+
+class CountingReconciler(Reconciler):
+    """Tells a test which ticks have begun and ended."""
+
+    begun, ended = {}, {}
+
+    async def tick(self, scaler):
+        self.begun[scaler.uid] = self.begun.get(scaler.uid, 0) + 1
+        try:
+            await super().tick(scaler)
+        finally:
+            self.ended[scaler.uid] = self.ended.get(scaler.uid, 0) + 1
+
+
+class Everything:
+    def __contains__(self, thing):
+        return True
+
+
+class Operator:
+    """An operator as `run.py` puts it together, with the doubles in place."""
+
+    def __init__(self, api, demand, fitter, clock, *, config_map=None, **settings):
+        self.document = {
+            "sources": {"default": {"url": "http://prometheus.example"}},
+            "syncPeriod": "10m",
+            **settings,
+        }
+        self.settings = SettingsHolder(parse(yaml.safe_dump(self.document)))
+        self.telemetry = Telemetry()
+        self.leads = True
+        self.fleet = Fleet()
+        self.forecasts = Forecasts(fitter)
+        self._url = str(api.url).rstrip("/")
+        configuration = kubernetes.client.Configuration(host=self._url)
+        configuration.retries = urllib3.Retry(total=0)
+        self._client = kubernetes.client.ApiClient(configuration)
+        self.cluster = KubernetesCluster(self._client, threads=2)
+        self.fleet.reconciler = self.reconciler = CountingReconciler(
+            cluster=self.cluster,
+            sources=Sources(self.settings, connect=lambda source: demand),
+            forecasts=self.forecasts,
+            settings=self.settings,
+            telemetry=self.telemetry,
+            owner_of=self.fleet.owner_of,
+            post_event=post_event,
+            may_write=lambda: self.leads,
+            clock=clock,
+        )
+        CountingReconciler.begun, CountingReconciler.ended = {}, {}
+        registry = build_registry(self.fleet, self.settings, config_map=config_map)
+        kopf.on.login(registry=registry)(self._login)
+        self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._task = asyncio.create_task(self._run(registry))
+
+    async def _run(self, registry):
+        # As `kopf.operator()` does, which takes all tasks younger than itself for its own, though:
+        # it would end by cancelling the test and the API server.
+        tasks = await kopf.spawn_tasks(
+            registry=registry,
+            standalone=True,
+            clusterwide=True,
+            ready_flag=self._ready,
+            stop_flag=self._stop,
+        )
+        await kopf.run_tasks(tasks, ignored=Everything())
+
+    def _login(self, **_):
+        return kopf.ConnectionInfo(server=self._url)
+
+    async def ready(self):
+        await asyncio.wait_for(self._ready.wait(), 5)
+        return self
+
+    async def stop(self):
+        self._stop.set()
+        await asyncio.wait_for(self._task, 5)
+        self.cluster.close()
+        self._client.rest_client.pool_manager.clear()
+
+    def configure(self, **settings):
+        """Put another configuration in force, as a change of the file does."""
+        self.document.update(settings)
+        if self.settings.offer(yaml.safe_dump(self.document), origin="the test"):
+            self.fleet.wake_all()
+
+    async def tick(self, times=1):
+        """Have every resource decided on anew, that often, from the start of a tick to its end."""
+        begun, ended = CountingReconciler.begun, CountingReconciler.ended
+        for _ in range(times):
+            due = {uid: begun.get(uid, 0) + 1 for uid in self.uids()}
+            self.fleet.wake_all()
+            deadline = time.monotonic() + 5
+            while any(ended.get(uid, 0) < due.get(uid, 0) for uid in self.uids()):
+                assert time.monotonic() < deadline, "ticks have stopped"
+                await asyncio.sleep(0.002)
+
+    async def until(self, condition, timeout=5.0):
+        """Tick until the condition holds."""
+        deadline = time.monotonic() + timeout
+        while not (answer := condition()):
+            assert time.monotonic() < deadline, f"not within {timeout:g} s"
+            await self.tick()
+            await asyncio.sleep(0.005)
+        return answer
+
+    def uids(self):
+        return list(self.fleet._members)
+
+    def sample(self, metric, /, **labels):
+        """The value of one of the operator's own metrics."""
+        return self.telemetry.registry.get_sample_value(metric, labels)
+
+
+@pytest.fixture
+async def api():
+    async with ApiServer() as api, kmock.Server(api):
+        yield api
+
+
+@pytest.fixture
+def cluster(api):
+    return Cluster(api)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def demand():
+    return Demand()
+
+
+@pytest.fixture
+async def fitter():
+    return Fitter()
+
+
+@pytest.fixture
+async def start(api, demand, fitter, clock):
+    """Starts an operator; all that are left at the end of the test are stopped."""
+    started = []
+
+    async def start(**options):
+        started.append(Operator(api, demand, fitter, clock, **options))
+        return await started[-1].ready()
+
+    yield start
+    for operator in started:
+        if not operator._task.done():
+            await operator.stop()
+
+
+@pytest.fixture
+async def operator(start):
+    return await start()
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Polls until a callable gives something true, and returns that."""
+
+    async def wait(condition, timeout=5.0):
+        deadline = time.monotonic() + timeout
+        while not (answer := condition()):
+            assert time.monotonic() < deadline, f"not within {timeout:g} s"
+            await asyncio.sleep(0.005)
+        return answer
+
+    return wait
