@@ -9,8 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 import urllib.request
+import zlib
 from pathlib import Path
 
 import kubernetes
@@ -60,16 +63,16 @@ def sandbox():
         series.append(
             DemandSeries(times=times, values=values, labels={"app": name}, start_at=4 * DAY)
         )
-    for number in range(SERIES):  # no history: for tests in which demand is set by hand
-        series.append(
-            DemandSeries(
-                times=[0.0, 60.0],
-                values=[40.0, 40.0],
-                labels={"app": f"manual-{number}"},
-                start_at=0.0,
-                history=False,
-            )
+    series += [  # no history: for tests in which demand is set by hand
+        DemandSeries(
+            times=[0.0, 60.0],
+            values=[40.0, 40.0],
+            labels={"app": f"manual-{number}"},
+            start_at=0.0,
+            history=False,
         )
+        for number in range(SERIES)
+    ]
     spec = SandboxSpec(
         pod_ready_seconds=1.0, scrape_seconds=1.0, hpa_sync_seconds=2.0, series=series
     )
@@ -93,7 +96,18 @@ class Manual:
         self._sandbox = sandbox
 
     def set(self, mode):
+        """Set a number (and wait until Prometheus has seen it) or a way of going wrong."""
         self._sandbox.player.set(mode, series=f'demand_rps{{app="{self.app}"}}')
+        if not isinstance(mode, str):
+            eventually(lambda: self._seen() == mode)
+
+    def _seen(self):
+        query = urllib.parse.urlencode({"query": self.query})
+        with urllib.request.urlopen(
+            f"{self._sandbox.prometheus_url}/api/v1/query?{query}", timeout=5
+        ) as answer:
+            result = json.load(answer)["data"]["result"]
+        return float(result[0]["value"][1]) if result else None
 
 
 @pytest.fixture(scope="session")
@@ -225,8 +239,6 @@ class Record:
     """Every replica count that a Deployment has asked for while the block ran."""
 
     def __init__(self, api, namespace, name):
-        import threading
-
         self.seen = []
         self._stop = threading.Event()
         self._api = kubernetes.client.AppsV1Api(api)
@@ -261,7 +273,8 @@ class Record:
 
 @pytest.fixture
 def namespace(sandbox, api, request):
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:50].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    name = f"{name}-{zlib.crc32(request.node.name.encode()):08x}"
     sandbox.kubectl("create", "namespace", name)
     yield Namespace(sandbox, api, name)
     sandbox.kubectl("delete", "namespace", name, "--wait=false")

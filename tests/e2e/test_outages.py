@@ -1,0 +1,80 @@
+"""What happens to replicas when the metric cannot be had: they never fall."""
+
+import pytest
+
+OUTAGES = {
+    "nan": {"NotANumber"},
+    "absent": {"Empty"},
+    "stale": {"Empty", "Stale"},
+    "zero": {"SuddenZero"},
+}
+
+
+@pytest.fixture
+def shop(namespace, operator, demand):
+    """A workload that has been scaled to 10 by demand, with nothing but caution to hold it."""
+    namespace.deployment("shop", 2)
+    demand.set(70)
+    namespace.scaler("shop", demand.query)
+    namespace.await_replicas("shop", 10)
+    namespace.await_condition("shop", "MetricsAvailable", "True")
+    return namespace
+
+
+@pytest.mark.parametrize("mode", OUTAGES)
+def test_replicas_never_fall_while_the_metric_answers(mode, shop, operator, demand):
+    with shop.history("shop") as record:
+        demand.set(mode)
+        shop.await_condition("shop", "MetricsAvailable", "False")
+        assert shop.condition("shop", "MetricsAvailable")[1] in OUTAGES[mode]
+        operator.await_ticks(5)
+    assert min(record.seen) == 10
+    demand.set(21)
+    shop.await_condition("shop", "MetricsAvailable", "True")
+    shop.await_replicas("shop", 3)
+
+
+def test_replicas_never_fall_while_prometheus_is_down(shop, operator, demand, sandbox):
+    prometheus = sandbox.component("prometheus")
+    prometheus.kill()
+    try:
+        with shop.history("shop") as record:
+            shop.await_condition("shop", "MetricsAvailable", "False", "Unreachable")
+            operator.await_ticks(5)
+        assert min(record.seen) == 10
+    finally:
+        prometheus.start()
+    shop.await_condition("shop", "MetricsAvailable", "True", within=60)
+    demand.set(21)
+    shop.await_replicas("shop", 3)
+
+
+def test_several_series_where_one_is_due_hold_the_replicas(shop, operator, demand):
+    with shop.history("shop") as record:
+        shop.scaler("shop", 'demand_rps{app=~"rising|falling"} * 0')
+        shop.await_condition("shop", "MetricsAvailable", "False", "SeveralSeries")
+        operator.await_ticks(3)
+    assert min(record.seen) == 10
+
+
+def test_a_sudden_zero_is_believed_after_the_grace(shop, operator, demand):
+    shop.scaler("shop", demand.query, suddenZeroGrace="4s")
+    demand.set("zero")
+    shop.await_condition("shop", "MetricsAvailable", "False", "SuddenZero")
+    shop.await_replicas("shop", 1)
+    shop.await_condition("shop", "MetricsAvailable", "True")
+
+
+def test_an_outage_of_one_metric_still_lets_the_other_scale_up(
+    namespace, operator, sandbox, demand
+):
+    namespace.deployment("shop", 4)
+    demand.set(35)
+    gone = {"name": "gone", "query": "no_such_metric", "perReplica": 1}
+    load = {"name": "load", "query": demand.query, "perReplica": 10}
+    namespace.scaler("shop", "unused", metrics=[gone, load])
+    namespace.await_replicas("shop", 5)
+    with namespace.history("shop") as record:
+        demand.set(7)
+        operator.await_ticks(4)
+    assert min(record.seen) == 5
