@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import SandboxError
-from sandbox.process import die_with_parent
-from sandbox.progress import Progress, Silent
+from sandbox.process import tethered
+from sandbox.progress import Progress, Told
 
 TOOLCHAIN = Path(__file__).parent / "toolchain"
 
@@ -130,9 +130,10 @@ class Binary:
 def ensure_binaries(progress: Progress | None = None) -> dict[str, Binary]:
     """Find or build all binaries, in `TOOLS`' order. Raises SandboxError when one cannot be had.
 
-    An interrupted build leaves nothing half-done, and Go goes on where it was.
+    An interrupted build leaves nothing half-done, and Go goes on where it was. Only builds are
+    told of, on standard error where `progress` says nothing else: they take minutes.
     """
-    told = progress or Silent()
+    told = progress or Told()
     return {tool.name: ensure(tool, told) for tool in TOOLS}
 
 
@@ -199,6 +200,9 @@ def reported_version(path: str, tool: Tool) -> str | None:
 
 
 def _build(tool: Tool, target: Path) -> None:
+    # We hold the lock: these are of builds that were killed.
+    for abandoned in target.parent.glob(f".{tool.name}.*"):
+        abandoned.unlink(missing_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{tool.name}.", dir=target.parent)
     os.close(descriptor)
     temporary = Path(name)
@@ -218,7 +222,7 @@ def _go_build(tool: Tool, output: Path) -> None:
     for name in ("GOOS", "GOARCH"):
         environment.pop(name, None)
     process = subprocess.Popen(
-        [*command, "-o", str(output), tool.package],
+        tethered([*command, "-o", str(output), tool.package]),
         cwd=tool.folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -227,7 +231,6 @@ def _go_build(tool: Tool, output: Path) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=die_with_parent(os.getpid()),
     )
     try:
         said, _ = process.communicate()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.pki import kubeconfig
 from sandbox.spec import SCRAPE_LABELS, SandboxSpec
@@ -106,6 +107,9 @@ def commands(plan: Plan) -> list[Command]:
         chosen.append(_prometheus(plan, after=("history",) if has_history else ()))
     if spec.external_metrics:
         chosen.append(_external_metrics(plan))
+    unknown = set(spec.extra_args) - {command.name for command in chosen}
+    if unknown:
+        raise SandboxError(f"extra_args for what does not run: {', '.join(sorted(unknown))}")
     return [_with_extra(command, spec) for command in chosen]
 
 
@@ -149,6 +153,9 @@ def _etcd(plan: Plan) -> Command:
         "--client-cert-auth",
         # The data is thrown away with the sandbox: nothing to protect from a power cut.
         "--unsafe-no-fsync",
+        # A lone member need not wait a second to learn that nobody else stands for election.
+        "--heartbeat-interval=10",
+        "--election-timeout=100",
         "--log-level=warn",
     )
     return Command("etcd", argv, f"{plan.url('etcd-health')}/health")

@@ -137,6 +137,8 @@ class Daemon:
             return
         if name not in self._supervisor.running:
             raise SandboxError(f"no component {name!r} in this sandbox")
+        if self._supervisor.running[name].command.health is None:
+            raise SandboxError(f"{name} is a job of the start, not a component")
         match operation:
             case "start":
                 await self._supervisor.start(name)

@@ -36,6 +36,7 @@ class Sandbox:
 
     def __init__(self, spec: SandboxSpec | None = None, *, progress: Progress | None = None):
         self._spec = spec or SandboxSpec()
+        self._builds = progress
         self._progress = progress or Silent()
         self._daemon: subprocess.Popen[bytes] | None = None
         self._stays = False
@@ -69,7 +70,7 @@ class Sandbox:
         """Start everything and wait until it is usable: nodes ready, Prometheus answering."""
         if self._state:
             raise SandboxError("is up already")
-        binaries = ensure_binaries(self._progress)
+        binaries = ensure_binaries(self._builds)
         if self._spec.directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="foretide-sandbox-"))
         layout = Layout(self.directory)

@@ -81,8 +81,24 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=die_with_parent(os.getpid()),
+        preexec_fn=_die_with_parent(os.getpid()),
     )
+
+
+def tethered(arguments: Sequence[str]) -> list[str]:
+    """A command line that runs `arguments` and dies with the thread that starts it (Linux).
+
+    As `spawn`, for callers that have threads: there a fork must run no Python before its exec.
+    """
+    if sys.platform != "linux":
+        return list(arguments)
+    code = (
+        "import ctypes, os, sys;"
+        f"ctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {int(signal.SIGKILL)});"
+        "os.getppid() == int(sys.argv[1]) or sys.exit(1);"
+        "os.execvp(sys.argv[2], sys.argv[2:])"
+    )
+    return [sys.executable, "-I", "-S", "-c", code, str(os.getpid()), *arguments]
 
 
 def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -130,8 +146,7 @@ def _start_ticks(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
-def die_with_parent(parent: int) -> Callable[[], None] | None:
-    """A `preexec_fn` after which the kernel kills the process when thread `parent` dies (Linux)."""
+def _die_with_parent(parent: int) -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     # Loaded before the fork: between fork and exec only the call itself is safe.

@@ -4,15 +4,18 @@ Go itself is replaced by a script here; that the real builds work is shown by ev
 """
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 
+import psutil
 import pytest
 
 from sandbox import SandboxError, binaries
 from sandbox.binaries import TOOLS, cached_path, ensure, ensure_binaries, reported_version
+from sandbox.process import identity, is_alive
 from sandbox.progress import Silent
 
 BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -136,18 +139,39 @@ def test_two_at_once_build_once(go, monkeypatch):
     assert len(go.read_text().splitlines()) == 1
 
 
-def test_an_interrupted_build_ends_go_and_leaves_nothing(go, eventually, monkeypatch):
-    code = "from sandbox.binaries import *; ensure(TOOLS[0], Silent())"
+@pytest.fixture
+def building(go, eventually):
+    """A process in the middle of a build, and the identity of its Go."""
+    code = "from sandbox.binaries import TOOLS, ensure; from sandbox.progress import Silent;"
     caller = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"{code} ensure(TOOLS[0], Silent())"],
         env={**os.environ, "FAKE_GO_TAKES": "60"},
         cwd=binaries.TOOLCHAIN.parents[1],
         stderr=subprocess.DEVNULL,
     )
     eventually(lambda: go.read_text())
-    caller.send_signal(subprocess.signal.SIGINT)
+    (child,) = psutil.Process(caller.pid).children()
+    yield caller, (child.pid, identity(child.pid))
+    caller.kill()
+    caller.wait()
+
+
+def test_an_interrupted_build_ends_go_and_leaves_nothing(building):
+    caller, go_process = building
+    caller.send_signal(signal.SIGINT)
     assert caller.wait(10) != 0
+    assert not is_alive(*go_process)
     assert [p.name for p in cached_path(ETCD).parent.iterdir()] == ["lock"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's promise is Linux's")
+def test_a_build_ends_with_its_killed_caller_and_can_be_run_again(building, eventually):
+    caller, go_process = building
+    caller.kill()
+    caller.wait()
+    eventually(lambda: not is_alive(*go_process), timeout=5)
+    assert ensure(ETCD, Silent()).origin == "built"
+    assert sorted(p.name for p in cached_path(ETCD).parent.iterdir()) == ["etcd", "lock"]
 
 
 def test_a_binary_that_cannot_run_reports_no_version(tmp_path):

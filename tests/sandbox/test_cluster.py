@@ -131,10 +131,12 @@ def test_a_killed_component_stays_down_until_it_is_started_again(sandbox, kube, 
     assert core.read_namespaced_config_map("kept", "default")
 
 
-def test_restarted_etcd_keeps_its_data(sandbox, kube, eventually):
+def test_killed_etcd_keeps_its_data(sandbox, kube, eventually):
     core = client.CoreV1Api(kube)
     core.create_namespaced_config_map("default", {"metadata": {"name": "kept-too"}})
-    sandbox.component("etcd").restart()
+    etcd = sandbox.component("etcd")
+    etcd.kill()
+    etcd.start()
     eventually(lambda: core.read_namespaced_config_map("kept-too", "default"))
 
 

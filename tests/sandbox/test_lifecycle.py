@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,19 @@ def test_a_killed_supervisor_takes_the_components_along_and_up_works_again(
     with Sandbox(small(tmp_path)) as again:
         assert again.component("etcd").running
     lost.down()
+
+
+def test_two_callers_at_once_do_not_share_a_folder(tmp_path):
+    with ThreadPoolExecutor() as pool:
+        outcomes = [pool.submit(Sandbox(small(tmp_path)).up) for _ in range(2)]
+    errors = [outcome.exception() for outcome in outcomes]
+    (refused,) = [error for error in errors if error]
+    (up,) = [outcome.result() for outcome in outcomes if not outcome.exception()]
+    try:
+        assert "is up already" in str(refused)
+        assert "default" in up.kubectl("get", "namespaces")
+    finally:
+        up.down()
 
 
 def test_a_component_that_cannot_start_shows_its_log(tmp_path, processes):
