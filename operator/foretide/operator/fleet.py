@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .owners import TargetKey, other_owner, target_key
-from .reconcile import Reconciler
+from .reconcile import Reconciler, ScalerGone
 from .scaler import Scaler
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class Fleet:
         uid = body["metadata"]["uid"]
         member = self._members.get(uid)
         if member is None:
+            self._remove_namesakes(body["metadata"])
             wake = asyncio.Event()
             scaler = Scaler.from_body(body)
             task = asyncio.create_task(self._run(scaler, wake), name=f"tick {scaler.name}")
@@ -61,6 +62,12 @@ class Fleet:
         self.reconciler.telemetry.forget(scaler.namespace, scaler.name)
         self.reconciler.telemetry.resources.set(len(self))
 
+    def _remove_namesakes(self, meta: Mapping[str, Any]) -> None:
+        """Kopf tells of no deletion that came while its watch was down; the name says it too."""
+        for scaler, _, _ in list(self._members.values()):
+            if (scaler.namespace, scaler.name) == (meta["namespace"], meta["name"]):
+                self.remove(scaler.uid)
+
     def wake_all(self) -> None:
         """Tick all resources now: the configuration has changed."""
         for _, _, wake in self._members.values():
@@ -84,12 +91,13 @@ class Fleet:
         )
 
     async def stop(self) -> None:
-        """End all ticking; a tick under way is cancelled between its steps."""
+        """End all ticking and fitting; a tick under way is cancelled between its steps."""
         tasks = [task for _, task, _ in self._members.values()]
         self._members.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self.reconciler.forecasts.stop()
 
     async def _run(self, scaler: Scaler, wake: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
@@ -105,6 +113,9 @@ class Fleet:
             try:
                 await self.reconciler.tick(scaler)
                 trouble = None
+            except ScalerGone:
+                self.remove(scaler.uid)
+                return
             except Exception as error:  # one resource must not take the others down
                 telemetry.errors.labels("Internal").inc()
                 if trouble != repr(error):  # a traceback once, not at every tick

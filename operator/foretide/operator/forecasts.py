@@ -76,6 +76,14 @@ class Forecasts:
             if slot.task is not None:
                 slot.task.cancel()
 
+    async def stop(self) -> None:
+        """Drop everything, and wait until no fit is under way any more."""
+        tasks = [slot.task for slot in self._slots.values() if slot.task is not None]
+        self._slots.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _fit(self, slot: Slot, request: FitRequest, refit_every: float) -> None:
         try:
             report = await self.fitter.fit(request)

@@ -49,6 +49,10 @@ from .verdict import Circumstances
 logger = logging.getLogger(__name__)
 
 
+class ScalerGone(Exception):
+    """The resource itself does not exist any more."""
+
+
 class EventSink(Protocol):
     """Where Kubernetes Events go."""
 
@@ -72,7 +76,11 @@ class Reconciler:
     clock: Callable[[], float] = time.time
 
     async def tick(self, scaler: Scaler) -> None:
-        """Decide once and act on it. Every expected failure ends in a condition."""
+        """Decide once and act on it. Every expected failure ends in a condition.
+
+        Raises:
+            ScalerGone: there is nothing to look after any more.
+        """
         now = self.clock()
         spec, policy = scaler.spec, scaler.policy
         if spec is None or policy is None:
@@ -238,6 +246,8 @@ class Reconciler:
     def _announce_recommendation(self, scaler: Scaler, target: Target, decision: Decision) -> None:
         if scaler.mode is not Mode.RECOMMEND or decision.desired == scaler.recommended:
             return
+        if not self.may_write():
+            return
         scaler.recommended = decision.desired
         if decision.desired != target.replicas and scaler.policy is not None:
             self.post_event(
@@ -252,6 +262,8 @@ class Reconciler:
         self, scaler: Scaler, figures: dict[str, Any], found: Iterable[Condition], now: float
     ) -> None:
         """Write status if it has changed noticeably, and post Events for conditions that have."""
+        if not self.may_write():
+            return
         current = list(found)
         for condition in verdict.news(scaler.announced, current):
             kind = "Warning" if condition.is_bad else "Normal"
@@ -272,8 +284,6 @@ class Reconciler:
         age = now - scaler.written_at
         if seen == scaler.noticed and not (figures and moved_far(scaler.status, fresh, age=age)):
             return
-        if not self.may_write():
-            return
         # A merge patch leaves alone what it does not name: what is gone must be named as None.
         gone = {key: None for key in scaler.status if key not in fresh and key != "lastScaleTime"}
         if not figures:
@@ -281,6 +291,8 @@ class Reconciler:
         try:
             await self.cluster.patch_status(scaler.namespace, scaler.name, {**gone, **fresh})
         except ClusterError as error:
+            if error.status == 404:
+                raise ScalerGone from None
             self.telemetry.errors.labels(error.reason).inc()
             logger.warning(
                 "%s/%s: status not written: %s", scaler.namespace, scaler.name, error.message
@@ -315,6 +327,8 @@ class Reconciler:
         for source, replicas in figures.items():
             self.telemetry.replicas.labels(*where, source).set(replicas)
         for answer, slot, seen in zip(answers, slots, observed, strict=True):
+            if answer.peak is not None:
+                self.telemetry.forecast_peak.labels(*where, answer.name).set(answer.peak)
             if not isinstance(seen.demand, Reading):
                 continue
             self.telemetry.demand.labels(*where, answer.name).set(seen.demand.value)

@@ -263,7 +263,9 @@ class Cluster:
 
     def events(self, reason):
         """Messages of the Kubernetes Events of that reason."""
-        return [event["message"] for event in self.api.all("v1/events") if event["reason"] == reason]
+        return [
+            event["message"] for event in self.api.all("v1/events") if event["reason"] == reason
+        ]
 
     def writes(self, ending=""):
         """The operator's own writes so far, to paths with that ending."""
@@ -380,9 +382,10 @@ class Fitter:
 class CountingReconciler(Reconciler):
     """Tells a test which ticks have begun and ended."""
 
-    begun, ended = {}, {}
+    begun, ended, names = {}, {}, {}
 
     async def tick(self, scaler):
+        self.names[scaler.uid] = scaler.name
         self.begun[scaler.uid] = self.begun.get(scaler.uid, 0) + 1
         try:
             await super().tick(scaler)
@@ -425,7 +428,8 @@ class Operator:
             may_write=lambda: self.leads,
             clock=clock,
         )
-        CountingReconciler.begun, CountingReconciler.ended = {}, {}
+        for counted in (CountingReconciler.begun, CountingReconciler.ended):
+            counted.clear()
         registry = build_registry(self.fleet, self.settings, config_map=config_map)
         kopf.on.login(registry=registry)(self._login)
         self._stop = asyncio.Event()
@@ -482,6 +486,14 @@ class Operator:
             await self.tick()
             await asyncio.sleep(0.005)
         return answer
+
+    def ticks(self, name):
+        """How many ticks of the resource have begun."""
+        return sum(
+            begun
+            for uid, begun in CountingReconciler.begun.items()
+            if CountingReconciler.names[uid] == name
+        )
 
     def uids(self):
         return list(self.fleet._members)

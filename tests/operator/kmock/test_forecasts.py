@@ -82,9 +82,7 @@ async def test_a_failed_fit_is_tried_again_ever_more_seldom(cluster, clock, fitt
     fitter.refuse("Unreachable")
     await cluster.deployment(replicas=2)
     await cluster.scaler()
-    await operator.until(
-        lambda: cluster.condition("ForecastAvailable") == ("False", "Unreachable")
-    )
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("False", "Unreachable"))
     for seconds, fits in ((40, 1), (35, 2), (90, 2), (60, 3)):
         clock.advance(seconds)
         await operator.tick(2)

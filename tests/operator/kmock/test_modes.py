@@ -56,9 +56,7 @@ async def test_paused_decides_nothing_and_asks_nobody(cluster, demand, fitter, o
     assert not fitter.requests
 
 
-async def test_a_change_of_mode_takes_effect_without_waiting(
-    cluster, demand, operator, eventually
-):
+async def test_a_change_of_mode_takes_effect_without_waiting(cluster, demand, operator, eventually):
     await cluster.deployment(replicas=2)
     demand.answer = 250
     await cluster.scaler(mode=Mode.RECOMMEND)
@@ -143,5 +141,8 @@ async def test_the_resource_gets_no_finalizers_and_no_annotations(cluster, deman
     await cluster.hpa(target="other")
     await operator.until(lambda: cluster.status())
     await operator.tick(2)
-    for resource in (cluster.resource(), *cluster.api.all("autoscaling/v2/horizontalpodautoscalers")):
+    for resource in (
+        cluster.resource(),
+        *cluster.api.all("autoscaling/v2/horizontalpodautoscalers"),
+    ):
         assert not resource["metadata"].keys() & {"finalizers", "annotations"}

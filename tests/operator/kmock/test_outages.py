@@ -83,9 +83,7 @@ async def test_an_unknown_source_is_an_outage(cluster, demand, fitter, operator)
     await operator.tick(2)
     assert cluster.replicas() == 8
     assert not fitter.requests
-    operator.configure(
-        sources={"elsewhere": {"url": "http://other.example"}}, killSwitch=True
-    )
+    operator.configure(sources={"elsewhere": {"url": "http://other.example"}}, killSwitch=True)
     await operator.until(lambda: cluster.condition("MetricsAvailable") == ("True", "Available"))
 
 
