@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sandbox.controls import Component, Player
     from sandbox.errors import SandboxError
-    from sandbox.handle import Component, Player, Sandbox
+    from sandbox.handle import Sandbox
     from sandbox.spec import DemandSeries, SandboxSpec
     from sandbox.traces import Trace, TraceError, load_trace
 
@@ -28,9 +29,9 @@ __all__ = [
 # Imported when first used: the player and the other processes of a sandbox come through this
 # module too, and would otherwise load all of it before they serve.
 _MODULES = {
-    "Component": "handle",
+    "Component": "controls",
     "DemandSeries": "spec",
-    "Player": "handle",
+    "Player": "controls",
     "Sandbox": "handle",
     "SandboxError": "errors",
     "SandboxSpec": "spec",

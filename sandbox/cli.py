@@ -13,7 +13,8 @@ from rich.table import Table
 
 from sandbox.binaries import ensure_binaries
 from sandbox.errors import SandboxError
-from sandbox.handle import Sandbox, bring_down
+from sandbox.handle import Sandbox
+from sandbox.launch import bring_down
 from sandbox.layout import Layout, named_directory, read_state, state_root
 from sandbox.modes import parse_mode
 from sandbox.progress import Told

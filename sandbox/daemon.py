@@ -121,6 +121,9 @@ class Daemon:
             await self._obey(request)
         except SandboxError as error:
             return {"error": str(error)}
+        except Exception as error:
+            traceback.print_exc()
+            return {"error": repr(error)}
         return {"state": self._state()}
 
     async def _obey(self, request: dict[str, Any]) -> None:

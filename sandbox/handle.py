@@ -3,28 +3,23 @@
 import contextlib
 import json
 import os
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
-
-import httpx
+from typing import Any, Self
 
 from sandbox.binaries import ensure_binaries
+from sandbox.controls import Component, Player, ask
 from sandbox.errors import SandboxError
-from sandbox.folder import clean, end_leftovers, lock
+from sandbox.launch import DOWN_TIMEOUT, bring_down, launch, prepare
 from sandbox.layout import Layout, read_state, write_private
-from sandbox.process import is_alive, python_path, wait_until
+from sandbox.process import is_alive
 from sandbox.progress import Progress, Silent
 from sandbox.spec import SandboxSpec, save_spec
 
-DOWN_TIMEOUT = 15.0
+__all__ = ["Sandbox", "bring_down"]
 
 
 class Sandbox:
@@ -74,14 +69,14 @@ class Sandbox:
         if self._spec.directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="foretide-sandbox-"))
         layout = Layout(self.directory)
-        descriptor = _prepare(self.directory)
+        descriptor = prepare(self.directory)
         began = time.monotonic()
         try:
             save_spec(self._spec, self.directory)
             paths = {name: str(binary.path) for name, binary in binaries.items()}
             write_private(layout.directory / "binaries.json", json.dumps(paths))
             keep_logs = self._spec.directory is not None
-            self._daemon = _launch(layout, descriptor, keep_logs=keep_logs)
+            self._daemon = launch(layout, descriptor, keep_logs=keep_logs)
         finally:
             os.close(descriptor)
         try:
@@ -142,15 +137,15 @@ class Sandbox:
     @property
     def state(self) -> dict[str, Any]:
         """The supervisor's fresh record: `pid`, `ports`, `components` with pids and memory."""
-        return _request(self._state, "state")
+        return ask(self._state, "state")
 
     @property
     def kubeconfig(self) -> Path:
-        return Path(self._state["kubeconfig"])
+        return Path(self._known("kubeconfig"))
 
     @property
     def api_url(self) -> str:
-        return str(self._state["api_url"])
+        return self._known("api_url")
 
     @property
     def prometheus_url(self) -> str:
@@ -163,7 +158,7 @@ class Sandbox:
     @property
     def started(self) -> float:
         """The wall clock (Unix seconds) at which each series showed its origin."""
-        return float(self._state["started"])
+        return float(self._known("started"))
 
     @property
     def player(self) -> "Player":
@@ -172,7 +167,7 @@ class Sandbox:
     def component(self, name: str) -> "Component":
         """One of "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
         "prometheus", "player", "external-metrics"."""
-        names = [component["name"] for component in self._state["components"]]
+        names = [c["name"] for c in self._state.get("components", []) if c["state"] != "done"]
         if name not in names:
             raise SandboxError(f"no component {name!r} in this sandbox, only {', '.join(names)}")
         return Component(name, self._state)
@@ -184,7 +179,7 @@ class Sandbox:
         """
         if seconds < 0 or jitter < 0:
             raise SandboxError("seconds and jitter must not be negative")
-        _request(self._state, "pod-ready", seconds=seconds, jitter=jitter)
+        ask(self._state, "pod-ready", seconds=seconds, jitter=jitter)
 
     def kubectl(self, *arguments: str) -> str:
         """Run the pinned kubectl; returns its standard output. Raises SandboxError on failure."""
@@ -201,10 +196,14 @@ class Sandbox:
         return [binaries["kubectl"], f"--kubeconfig={self.kubeconfig}", *arguments]
 
     def _url(self, key: str) -> str:
-        url = self._state.get(key)
-        if url is None:
+        if self._state and self._state.get(key) is None:
             raise SandboxError("this sandbox runs without Prometheus")
-        return str(url)
+        return self._known(key)
+
+    def _known(self, key: str) -> str:
+        if not self._state:
+            raise SandboxError("the sandbox is not up")
+        return str(self._state[key])
 
     def _follow(self, began: float) -> None:
         assert self._daemon is not None
@@ -227,153 +226,8 @@ class Sandbox:
         raise SandboxError("\n".join(["the supervisor ended during the start", *said]))
 
 
-class Component:
-    """One process of a sandbox. What was killed or stopped stays down until `start`."""
-
-    def __init__(self, name: str, state: Mapping[str, Any]) -> None:
-        self.name = name
-        self._state = state
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, or None while it does not run."""
-        pid = self._described()["pid"]
-        return None if pid is None else int(pid)
-
-    @property
-    def running(self) -> bool:
-        return self.pid is not None
-
-    def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        _request(self._state, "kill", name=self.name)
-
-    def stop(self) -> None:
-        """SIGTERM (SIGKILL after 10 s), and wait until it is gone."""
-        _request(self._state, "stop", name=self.name)
-
-    def start(self) -> None:
-        """Start it again with the same ports and data; returns when it is ready."""
-        _request(self._state, "start", name=self.name)
-
-    def restart(self) -> None:
-        if self.running:
-            self.stop()
-        self.start()
-
-    def _described(self) -> dict[str, Any]:
-        components = _request(self._state, "state")["components"]
-        return next(dict(c) for c in components if c["name"] == self.name)
-
-
-class Player:
-    """The demand player: what it shows instead of the trace."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def set(self, mode: str | float, *, series: str | None = None) -> None:
-        """Set the mode ("play", "nan", "absent", "zero", "stale" or a number) of one or all series.
-
-        `series` is `DemandSeries.key`, the series as PromQL writes it. Prometheus sees the change
-        at its next scrape.
-        """
-        self._exchange("POST", {"series": series, "mode": mode})
-
-    @property
-    def modes(self) -> dict[str, str | float]:
-        """The mode of each series, by its key."""
-        return self._exchange("GET", None)
-
-    def _exchange(self, method: str, body: dict[str, Any] | None) -> dict[str, str | float]:
-        with httpx.Client(trust_env=False, timeout=10) as client:
-            response = client.request(method, f"{self._url}/modes", json=body)
-        if response.is_error:
-            raise SandboxError(response.text.strip())
-        return dict(response.json())
-
-
-def bring_down(directory: Path, *, keep_logs: bool = False) -> bool:
-    """End the sandbox in a folder, also what a crash left there; returns whether one was up."""
-    layout = Layout(directory)
-    state = read_state(directory)
-    was_up = state is not None and is_alive(state["pid"], state["identity"])
-    if state is not None and was_up:
-        _end_daemon(state)
-    if state is None and not layout.lock.exists():
-        return False
-    descriptor = lock(layout)
-    if descriptor is None:
-        raise SandboxError(f"{directory}: another command is at work on this sandbox")
-    try:
-        end_leftovers(directory)
-        clean(layout, keep_logs=keep_logs)
-    finally:
-        os.close(descriptor)
-    return was_up
-
-
-def _end_daemon(state: dict[str, Any]) -> None:
-    with contextlib.suppress(SandboxError):
-        _request(state, "down")
-    if wait_until(lambda: not is_alive(state["pid"], state["identity"]), DOWN_TIMEOUT):
-        return
-    if is_alive(state["pid"], state["identity"]):
-        os.kill(state["pid"], signal.SIGKILL)
-        wait_until(lambda: not is_alive(state["pid"], state["identity"]), 5.0)
-
-
-def _prepare(directory: Path) -> int:
-    """Make the folder clean and ours; returns the descriptor that holds its lock."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    layout = Layout(directory)
-    descriptor = lock(layout)
-    if descriptor is None:
-        raise SandboxError(f"{directory}: is up already")
-    end_leftovers(directory)
-    clean(layout, keep_logs=True)
-    layout.logs.mkdir(exist_ok=True)
-    for old in layout.logs.glob("*.log"):
-        old.unlink()
-    return descriptor
-
-
-def _launch(layout: Layout, lock_descriptor: int, *, keep_logs: bool) -> subprocess.Popen[bytes]:
-    arguments = [str(layout.directory), str(os.getpid()), "keep-logs" if keep_logs else "no-logs"]
-    errors: IO[bytes]
-    with layout.log("supervisor").open("wb") as errors:
-        return subprocess.Popen(
-            [sys.executable, "-m", "sandbox.daemon", *arguments, str(lock_descriptor)],
-            cwd=layout.directory,
-            env={**os.environ, "PYTHONPATH": python_path()},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-            # The lock passes from hand to hand: between two commands nobody else can take it.
-            pass_fds=[lock_descriptor],
-        )
-
-
 def _live_state(directory: Path) -> dict[str, Any]:
     state = read_state(directory)
     if state is None or not is_alive(state["pid"], state["identity"]):
         raise SandboxError(f"{directory}: no sandbox is up here")
-    return _request(state, "state")
-
-
-def _request(state: Mapping[str, Any], operation: str, **details: Any) -> dict[str, Any]:
-    """Ask the supervisor; returns its record after the operation."""
-    if not state:
-        raise SandboxError("the sandbox is not up")
-    message = {"token": state["token"], "operation": operation, **details}
-    try:
-        with socket.create_connection(("127.0.0.1", state["port"]), timeout=120) as connection:
-            connection.sendall(json.dumps(message).encode() + b"\n")
-            with connection.makefile("rb") as file:
-                answer = json.loads(file.readline())
-    except (OSError, ValueError) as error:
-        raise SandboxError(f"the sandbox does not answer: {error}") from error
-    if "error" in answer:
-        raise SandboxError(answer["error"])
-    return dict(answer["state"])
+    return ask(state, "state")
