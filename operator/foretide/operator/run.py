@@ -125,21 +125,15 @@ async def _lead(
 ) -> int:
     stop = asyncio.Event()
     _set_login(registry, options.kubeconfig)
-
-    @kopf.on.cleanup(registry=registry)
-    async def stop_waiting(**_: Any) -> None:
-        stop.set()  # kopf would wait 5 s for its own waiter on a flag that nobody sets
-
-    operator = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            standalone=True,
-            clusterwide=not options.namespaces,
-            namespaces=options.namespaces,
-            ready_flag=ready,
-            stop_flag=stop,
-        )
+    tasks = await kopf.spawn_tasks(
+        registry=registry,
+        standalone=True,
+        clusterwide=not options.namespaces,
+        namespaces=options.namespaces,
+        ready_flag=ready,
+        stop_flag=stop,
     )
+    operator = asyncio.create_task(kopf.run_tasks(tasks, ignored=_AllTasks()))
     keeper = asyncio.create_task(leadership.keep()) if options.elect else None
     await asyncio.wait(
         [task for task in (operator, keeper) if task], return_when=asyncio.FIRST_COMPLETED
@@ -150,6 +144,17 @@ async def _lead(
     stop.set()
     await operator
     return LEADERSHIP_LOST if lost else 0
+
+
+class _AllTasks(frozenset["asyncio.Task[Any]"]):
+    """What kopf must leave alone when it stops.
+
+    `kopf.operator()` takes every task younger than itself for its own, waits 5 s for it and then
+    cancels it: a connection that Prometheus keeps open to `/metrics` is such a task.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        return True
 
 
 def _set_login(registry: kopf.OperatorRegistry, kubeconfig: str | None) -> None:

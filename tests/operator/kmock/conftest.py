@@ -6,8 +6,10 @@ Ticks come when a test asks for them, so that nothing here waits for time to pas
 """
 
 import asyncio
+import contextlib
 import datetime
 import itertools
+import ssl
 import time
 
 import aiohttp.web
@@ -60,6 +62,7 @@ class ApiServer(kmock.KubernetesEmulator):
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
         self.versions = itertools.count(1)
+        self.record = []
         self.interventions = []
         for resource, kind in WATCHED.items():
             self.declare(resource, kind)
@@ -85,6 +88,14 @@ class ApiServer(kmock.KubernetesEmulator):
         await self._buses[kmock.resource(resource)].put(gone)
 
     async def _handle(self, request):
+        # Kmock looks for a request among all earlier ones, for each answer that it might give.
+        self.record.append(request)
+        try:
+            return await self._answer(request)
+        finally:
+            self._requests.remove(request)
+
+    async def _answer(self, request):
         for intervene in list(self.interventions):
             answer = await intervene(request)
             if answer is not None:
@@ -271,7 +282,7 @@ class Cluster:
         """The operator's own writes so far, to paths with that ending."""
         return [
             request
-            for request in self.api
+            for request in self.api.record
             if request.headers.get("User-Agent") == "foretide"
             and request.method != kmock.method.GET
             and request.url.path.endswith(ending)
@@ -393,6 +404,13 @@ class CountingReconciler(Reconciler):
             self.ended[scaler.uid] = self.ended.get(scaler.uid, 0) + 1
 
 
+class PlainConnection(kopf.ConnectionInfo):
+    """Kopf loads the system's certificates even for HTTP, which takes longer than most tests."""
+
+    def as_ssl_context(self):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class Everything:
     def __contains__(self, thing):
         return True
@@ -449,7 +467,7 @@ class Operator:
         await kopf.run_tasks(tasks, ignored=Everything())
 
     def _login(self, **_):
-        return kopf.ConnectionInfo(server=self._url)
+        return PlainConnection(server=self._url)
 
     async def ready(self):
         await asyncio.wait_for(self._ready.wait(), 5)
@@ -504,9 +522,21 @@ class Operator:
 
 
 @pytest.fixture
-async def api():
-    async with ApiServer() as api, kmock.Server(api):
-        yield api
+def serve_api():
+    """Serves an API server in the current event loop, for as long as one is in the context."""
+
+    @contextlib.asynccontextmanager
+    async def serve():
+        async with ApiServer() as api, kmock.Server(api):
+            yield Cluster(api)
+
+    return serve
+
+
+@pytest.fixture
+async def api(serve_api):
+    async with serve_api() as cluster:
+        yield cluster.api
 
 
 @pytest.fixture

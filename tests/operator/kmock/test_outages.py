@@ -18,8 +18,18 @@ async def scaled(cluster, demand, operator):
 
 @pytest.mark.parametrize(
     "reason",
-    ["Unreachable", "Unauthorized", "QueryInvalid", "QueryFailed", "NotPrometheus", "NotAVector"]
-    + ["Empty", "SeveralSeries", "NotANumber", "NegativeDemand", "Stale", "CredentialsMissing"],
+    [
+        "Unreachable",
+        "Unauthorized",
+        "CredentialsMissing",
+        "QueryInvalid",
+        "QueryFailed",
+        "NotPrometheus",
+        "Empty",
+        "SeveralSeries",
+        "NotANumber",
+        "Stale",
+    ],
 )
 async def test_an_outage_of_the_metric_never_scales_down(cluster, clock, demand, scaled, reason):
     demand.lose(reason, "the metric is away")
