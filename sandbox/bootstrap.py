@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from sandbox.adapter import GROUP
-from sandbox.components import Plan
 from sandbox.errors import SandboxError
 from sandbox.pki import encoded
+from sandbox.plan import Plan
 
 Condition = Callable[[Plan, httpx.AsyncClient], Awaitable[bool]]
 SERVICE = "external-metrics"

@@ -1,18 +1,15 @@
 """The command line of each component: pure functions of the spec, the folder and the ports."""
 
 import json
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import metrics
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout
 from sandbox.pki import kubeconfig
-from sandbox.spec import SCRAPE_LABELS, SandboxSpec
+from sandbox.plan import LOOPBACK, Command, Plan
+from sandbox.spec import SandboxSpec
 from sandbox.stages import stages
-
-LOOPBACK = "127.0.0.1"
 
 # Those that a workload's life needs. Certificates, volumes, clouds and quotas of devices have no
 # meaning on KWOK's nodes, and each idle controller costs start-up time.
@@ -39,57 +36,6 @@ CONTROLLERS = (
     "taint-eviction-controller",
 )
 
-PORT_NAMES = (
-    "etcd",
-    "etcd-peer",
-    "etcd-health",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "prometheus",
-    "player",
-    "external-metrics",
-)
-
-
-@dataclass(frozen=True)
-class Command:
-    """How to start one component, and how to know that it is ready.
-
-    `health` is a URL that answers 200 when it is ready; a component without one is a job that is
-    ready when it has ended well. `after` names those that must be ready first.
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    health: str | None
-    after: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that the commands are made of. `started` is Unix seconds."""
-
-    spec: SandboxSpec
-    layout: Layout
-    binaries: Mapping[str, str]
-    ports: Mapping[str, int]
-    started: float
-
-    def url(self, name: str, *, scheme: str = "http") -> str:
-        return f"{scheme}://{LOOPBACK}:{self.ports[name]}"
-
-    @property
-    def api_url(self) -> str:
-        return self.url("kube-apiserver", scheme="https")
-
-    def pki(self, name: str) -> str:
-        return str(self.layout.pki / name)
-
-    def config(self, name: str) -> str:
-        return str(self.layout.config / name)
-
 
 def commands(plan: Plan) -> list[Command]:
     """The components that the spec asks for, with the spec's extra arguments."""
@@ -103,10 +49,10 @@ def commands(plan: Plan) -> list[Command]:
         chosen.append(_kwok(plan))
     if spec.prometheus:
         has_history = any(series.history for series in spec.series)
-        chosen += [_player(plan), *([_history(plan)] if has_history else [])]
-        chosen.append(_prometheus(plan, after=("history",) if has_history else ()))
+        chosen += [metrics.player(plan), *([metrics.history(plan)] if has_history else [])]
+        chosen.append(metrics.prometheus(plan, after=("history",) if has_history else ()))
     if spec.external_metrics:
-        chosen.append(_external_metrics(plan))
+        chosen.append(metrics.external_metrics(plan))
     unknown = set(spec.extra_args) - {command.name for command in chosen}
     if unknown:
         raise SandboxError(f"extra_args for what does not run: {', '.join(sorted(unknown))}")
@@ -121,7 +67,7 @@ def write_configs(plan: Plan) -> None:
         text = kubeconfig(plan.layout.pki, identity, plan.api_url)
         _write(folder / f"{identity}.kubeconfig", text)
     _write(folder / "scheduler.json", json.dumps(_scheduler_config(plan), indent=1))
-    _write(folder / "prometheus.json", json.dumps(_prometheus_config(plan), indent=1))
+    _write(folder / "prometheus.json", json.dumps(metrics.prometheus_config(plan), indent=1))
     write_stages(plan.layout, plan.spec.pod_ready_seconds, plan.spec.pod_ready_jitter_seconds)
 
 
@@ -262,63 +208,6 @@ def _kwok(plan: Plan) -> Command:
         f"--server-address={LOOPBACK}:{plan.ports['kwok']}",
     )
     return Command("kwok", argv, f"{plan.url('kwok')}/healthz", ("kube-apiserver",))
-
-
-def _player(plan: Plan) -> Command:
-    argv = _python(plan, "player", str(plan.ports["player"]), repr(plan.started))
-    return Command("player", argv, f"{plan.url('player')}/modes")
-
-
-def _history(plan: Plan) -> Command:
-    argv = _python(plan, "history", plan.binaries["promtool"], repr(plan.started))
-    return Command("history", argv, None)
-
-
-def _prometheus(plan: Plan, *, after: tuple[str, ...]) -> Command:
-    argv = (
-        plan.binaries["prometheus"],
-        f"--config.file={plan.config('prometheus.json')}",
-        f"--storage.tsdb.path={plan.layout.directory / 'prometheus'}",
-        # A trace may be years old: nothing is ever too old for a sandbox.
-        "--storage.tsdb.retention.time=100y",
-        f"--query.lookback-delta={round(plan.spec.lookback_seconds * 1000)}ms",
-        f"--web.listen-address={LOOPBACK}:{plan.ports['prometheus']}",
-        "--log.level=warn",
-    )
-    return Command("prometheus", argv, f"{plan.url('prometheus')}/-/ready", after)
-
-
-def _prometheus_config(plan: Plan) -> dict[str, object]:
-    interval = f"{round(plan.spec.scrape_seconds * 1000)}ms"
-    return {
-        "global": {"scrape_interval": interval, "scrape_timeout": interval},
-        "scrape_configs": [
-            {
-                "job_name": SCRAPE_LABELS["job"],
-                # The player states the time of each sample, so that it can show old ones; an
-                # absent series must nevertheless be gone at the next scrape.
-                "honor_timestamps": True,
-                "track_timestamps_staleness": True,
-                "static_configs": [
-                    {
-                        "targets": [f"{LOOPBACK}:{plan.ports['player']}"],
-                        "labels": {"instance": SCRAPE_LABELS["instance"]},
-                    }
-                ],
-            }
-        ],
-    }
-
-
-def _external_metrics(plan: Plan) -> Command:
-    name = "external-metrics"
-    argv = _python(plan, "adapter", str(plan.ports[name]), plan.url("prometheus"))
-    health = f"{plan.url(name, scheme='https')}/apis/external.metrics.k8s.io/v1beta1"
-    return Command(name, argv, health)
-
-
-def _python(plan: Plan, module: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", f"sandbox.{module}", str(plan.layout.directory), *arguments)
 
 
 def _write(path: Path, text: str) -> None:

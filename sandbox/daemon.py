@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.components import PORT_NAMES, Plan, write_configs, write_stages
+from sandbox.components import write_configs, write_stages
 from sandbox.errors import SandboxError
 from sandbox.folder import clean
 from sandbox.layout import Layout, write_private
 from sandbox.pki import write_pki
+from sandbox.plan import PORT_NAMES, Plan
 from sandbox.ports import free_ports
 from sandbox.process import identity, is_alive
 from sandbox.spec import SandboxSpec, load_spec

@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 
 from sandbox.bootstrap import bootstrap, wait_usable
-from sandbox.components import Command, Plan, commands
+from sandbox.components import commands
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout, write_private
 from sandbox.pki import kubeconfig
+from sandbox.plan import Command, Plan
 from sandbox.process import clean_environment, identity, memory_bytes, signal_group, spawn
 
 READY_TIMEOUT = 60.0

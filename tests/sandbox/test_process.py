@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.components import PORT_NAMES
 from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError
 from sandbox.folder import clean, lock
 from sandbox.layout import Layout
+from sandbox.plan import PORT_NAMES
 from sandbox.ports import free_ports
 from sandbox.process import clean_environment, end_strays, identity, is_alive, spawn
 from sandbox.spec import SandboxSpec
