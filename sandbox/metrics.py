@@ -28,6 +28,8 @@ def prometheus(plan: Plan, *, after: tuple[str, ...]) -> Command:
         "--storage.tsdb.retention.time=100y",
         f"--query.lookback-delta={round(plan.spec.lookback_seconds * 1000)}ms",
         f"--web.listen-address={LOOPBACK}:{plan.ports['prometheus']}",
+        # Prometheus would wait five seconds for more targets before it scrapes the only one.
+        "--scrape.discovery-reload-interval=100ms",
         "--log.level=warn",
     )
     return Command("prometheus", argv, f"{plan.url('prometheus')}/-/ready", after)
