@@ -497,12 +497,16 @@ class Operator:
                 await asyncio.sleep(0.002)
 
     async def until(self, condition, timeout=5.0):
-        """Tick until the condition holds."""
+        """Tick until the condition holds, and let ticks under way come to their end."""
         deadline = time.monotonic() + timeout
         while not (answer := condition()):
             assert time.monotonic() < deadline, f"not within {timeout:g} s"
             await self.tick()
             await asyncio.sleep(0.005)
+        counts = CountingReconciler
+        while any(counts.ended.get(uid, 0) < counts.begun.get(uid, 0) for uid in self.uids()):
+            assert time.monotonic() < deadline, f"a tick took more than {timeout:g} s"
+            await asyncio.sleep(0.002)
         return answer
 
     def ticks(self, name):
