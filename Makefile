@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 PY := .venv/bin/python
 STAMP := .venv/.complete
 
-.PHONY: help setup binaries demo check format test test-unit test-operator test-sandbox test-e2e \
+.PHONY: help setup binaries demo demo-down check format test test-unit test-operator test-sandbox test-e2e \
 	coverage crds bench-reconcile sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
@@ -40,6 +40,9 @@ binaries: $(STAMP) ## find or build etcd, Kubernetes, KWOK and Prometheus (about
 
 demo: binaries ## the main job on real traffic: TRACE=file.csv, KEEP=1 to leave it up
 	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(KEEP),--keep)
+
+demo-down: $(STAMP) ## end a demo that KEEP=1 has left up
+	@$(PY) -m sandbox.demo --down
 
 check: $(STAMP) ## format, lint, types, import contract, generated files: what CI runs
 	@$(PY) -m pre_commit run --all-files --show-diff-on-failure

@@ -36,32 +36,56 @@ def connect(source: PrometheusSource) -> PrometheusConnect:
     )
 
 
-def fetch_history(
+def fetch_peaks(
     source: PrometheusSource, query: str, *, start: float, end: float, step: float
 ) -> "pd.Series[float] | Undecided":
-    """Demand from `start` to `end` (Unix seconds), a point each `step` seconds at the most.
+    """The peak of demand within each step from `start` to `end` (Unix seconds).
 
-    Returns a series of finite, non-negative values indexed by UTC time, gaps left out, or why
-    there is none. Several series in the answer are an error, as they are for demand now.
+    Returns a series of finite, non-negative values indexed by the UTC time at which each step
+    begins, gaps left out, or why there is none. Several series in the answer are an error, as
+    they are for demand now.
+
+    Prometheus itself takes the maximum, over samples a twentieth of a step apart: sampling at the
+    step alone would miss the peaks that replicas must carry. Where it refuses that (a scalar, a
+    limit on samples), demand is sampled more coarsely and the maximum is taken here.
     """
+    finest = max(15.0, step / 20)
+    peaks = f"max_over_time((\n{query}\n)[{step:g}s:{finest:g}s])"
     try:
-        client = connect(source)
-        parts = [
-            part
-            for first, last in split_range(start, end, step)
-            for part in client.custom_query_range(
-                query, _utc(first), _utc(last), f"{step:g}", params=dict(source.params)
-            )
-        ]
+        try:
+            parts = _query_range(source, peaks, start + step, end, step)
+            # Prometheus' window ends where its point stands.
+            return to_series(parts, shift=-step)
+        except PrometheusApiClientException:
+            parts = _query_range(source, query, start, end, max(15.0, step / 5))
     except OSError as error:  # requests' exceptions are OSErrors
         return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
     except (PrometheusApiClientException, ValueError) as error:
         return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
-    return to_series(parts)
+    values = to_series(parts)
+    if isinstance(values, Undecided):
+        return values
+    return values.resample(pd.Timedelta(seconds=step)).max().dropna()
 
 
-def to_series(parts: list[dict[str, Any]]) -> "pd.Series[float] | Undecided":
-    """Join the series of several range queries into one; NaN, infinite and negative go out."""
+def _query_range(
+    source: PrometheusSource, query: str, start: float, end: float, step: float
+) -> list[dict[str, Any]]:
+    client = connect(source)
+    return [
+        part
+        for first, last in split_range(start, end, step)
+        for part in client.custom_query_range(
+            query, _utc(first), _utc(last), f"{step:g}", params=dict(source.params)
+        )
+    ]
+
+
+def to_series(parts: list[dict[str, Any]], *, shift: float = 0.0) -> "pd.Series[float] | Undecided":
+    """Join the series of several range queries into one; NaN, infinite and negative go out.
+
+    `shift` seconds are added to each time.
+    """
     if not parts:
         return Undecided("HistoryEmpty", "the query has no history")
     if any(part.get("metric") != parts[0].get("metric") for part in parts):
@@ -76,6 +100,7 @@ def to_series(parts: list[dict[str, Any]]) -> "pd.Series[float] | Undecided":
         if _aware(values.index)
         else (pd.DatetimeIndex(values.index).tz_localize("UTC"))
     )
+    values.index += pd.Timedelta(seconds=shift)
     values = values[~values.index.duplicated(keep="last")].sort_index()
     usable: pd.Series[float] = values[values.map(math.isfinite) & (values >= 0)]
     return usable

@@ -27,11 +27,11 @@ logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
 logging.getLogger("prophet").setLevel(logging.ERROR)
 
 
-def forecast(values: "pd.Series[float]", request: FitRequest) -> Forecast | Undecided:
+def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undecided:
     """Fit Prophet to the peaks of demand and predict their median and upper quantile.
 
-    `values` are samples of demand indexed by UTC time. What is fitted is the maximum of each step,
-    since that is what replicas must carry. Prophet gives the level; the quantiles come from what
+    `peaks` holds the maximum of demand within each step, indexed by the UTC time at which the step
+    begins: that is what replicas must carry. Prophet gives the level; the quantiles come from what
     the fit missed at that time of day on earlier days, not from Prophet's own interval, which is
     Gaussian and equally wide at all hours. In-sample errors are somewhat too small, so the share
     of time that the upper quantile really covers is below its name.
@@ -39,15 +39,14 @@ def forecast(values: "pd.Series[float]", request: FitRequest) -> Forecast | Unde
     Raises:
         RuntimeError: Stan failed.
     """
-    if values.empty:
+    if peaks.empty:
         return Undecided("HistoryEmpty", "the query has no history")
-    span = (values.index[-1] - values.index[0]).total_seconds()
+    span = (peaks.index[-1] - peaks.index[0]).total_seconds()
     if span < request.min_history:
         return Undecided(
             "TooLittleHistory",
             f"needs {_span(request.min_history)} of history, has {_span(span)}",
         )
-    peaks = values.resample(pd.Timedelta(seconds=request.step)).max().dropna()
     model = _model(span)
     model.fit(pd.DataFrame({"ds": local_clock(peaks.index, request.time_zone), "y": peaks}))
 
@@ -72,7 +71,7 @@ def forecast(values: "pd.Series[float]", request: FitRequest) -> Forecast | Unde
         valid_until=start + request.step * steps,
         history_seconds=span,
         history_points=len(peaks),
-        zeros=ZeroKnowledge(frozenset(int(at.hour) for at in values.index[values == 0])),
+        zeros=ZeroKnowledge(frozenset(int(at.hour) for at in peaks.index[peaks == 0])),
     )
 
 

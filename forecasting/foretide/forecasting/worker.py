@@ -41,12 +41,12 @@ def fit_demand(request: FitRequest) -> FitReport:
     from . import history, prophet_model
 
     began = time.perf_counter()
-    fetched = history.fetch_history(
+    fetched = history.fetch_peaks(
         request.source,
         request.query,
         start=request.now - request.history,
         end=request.now,
-        step=history_step(request.step),
+        step=request.step,
     )
     queried = time.perf_counter()
     if isinstance(fetched, Undecided):
@@ -56,15 +56,6 @@ def fit_demand(request: FitRequest) -> FitReport:
     except Exception as error:  # Prophet and Stan raise whatever they like
         result = Undecided("ProphetFailed", f"{type(error).__name__}: {str(error)[:200]}")
     return FitReport(result, queried - began, time.perf_counter() - queried)
-
-
-def history_step(step: float) -> float:
-    """The resolution of the history query, in seconds, for a model step.
-
-    Five times finer than the model's, so that a peak within a step is seen: the forecast is of
-    the maximum of demand within each step.
-    """
-    return max(15.0, step / 5)
 
 
 def warm_up() -> None:

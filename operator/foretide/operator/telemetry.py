@@ -42,6 +42,12 @@ class Telemetry:
             (*_RESOURCE, "metric"),
             registry=self.registry,
         )
+        self.forecast_peak = Gauge(
+            "foretide_forecast_peak",
+            "Upper quantile of demand over the lead time, as forecast, in the query's unit.",
+            (*_RESOURCE, "metric"),
+            registry=self.registry,
+        )
         self.changes = Counter(
             "foretide_replica_changes",
             "Changes of replicas that were made.",
@@ -105,6 +111,7 @@ class Telemetry:
             self.replicas,
             self.demand,
             self.forecast_error,
+            self.forecast_peak,
             self.changes,
         ):
             metric.remove_by_labels(labels)
