@@ -191,10 +191,14 @@ async def _until_signal(waiting: Coroutine[Any, Any, None]) -> bool:
 async def _monitor_loop(telemetry: Telemetry, period: float) -> None:
     """Measure how late the loop runs what is due; off (0) unless a benchmark asks for it."""
     loop = asyncio.get_running_loop()
+    longest = 0.0
     while period > 0:
         due = loop.time() + period
         await asyncio.sleep(period)
-        telemetry.loop_block.observe(max(0.0, loop.time() - due))
+        late = max(0.0, loop.time() - due)
+        telemetry.loop_block.observe(late)
+        longest = max(longest, late)
+        telemetry.loop_block_max.set(longest)
 
 
 def _observe_fit(telemetry: Telemetry, report: FitReport) -> None:

@@ -91,6 +91,11 @@ class Telemetry:
             buckets=_FINE,
             registry=self.registry,
         )
+        self.loop_block_max = Gauge(
+            "foretide_loop_block_max_seconds",
+            "The longest time that the event loop was kept from running what was due.",
+            registry=self.registry,
+        )
         self.resources = Gauge(
             "foretide_predictivescalers",
             "PredictiveScalers that this operator looks after.",
