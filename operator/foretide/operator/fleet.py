@@ -8,10 +8,10 @@ a finalizer on every resource, which keeps users from deleting it while no opera
 import asyncio
 import logging
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .owners import TargetKey, other_owner, target_key
+from .owners import Autoscaler, Claim, TargetKey, other_owner, target_key
 from .reconcile import Reconciler, ScalerGone
 from .scaler import Scaler
 
@@ -24,8 +24,12 @@ class Fleet:
     reconciler: Reconciler
 
     def __init__(self) -> None:
-        self.autoscalers: Mapping[TargetKey, Any] = {}
+        self.autoscalers: Mapping[TargetKey, Iterable[Autoscaler]] = {}
+        self._gone: frozenset[str] = frozenset()
         self._members: dict[str, tuple[Scaler, asyncio.Task[None], asyncio.Event]] = {}
+        # Every tick asks who else is on its target; a scan of all resources would be quadratic.
+        self._claims: dict[TargetKey, dict[str, Claim]] = {}
+        self._targets: dict[str, TargetKey] = {}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -40,6 +44,7 @@ class Fleet:
             scaler = Scaler.from_body(body)
             task = asyncio.create_task(self._run(scaler, wake), name=f"tick {scaler.name}")
             self._members[uid] = (scaler, task, wake)
+            self._record_claim(scaler)
             self.reconciler.telemetry.resources.set(len(self))
             return
         scaler, _, wake = member
@@ -47,6 +52,7 @@ class Fleet:
             return  # status or metadata only, most often written by ourselves
         old = scaler.spec
         scaler.update(body)
+        self._record_claim(scaler)
         if old is None or scaler.spec is None or _asks_anew(old, scaler.spec):
             self.reconciler.forecasts.forget(uid)
         wake.set()
@@ -58,6 +64,7 @@ class Fleet:
             return
         scaler, task, _ = member
         task.cancel()
+        self._drop_claim(uid)
         self.reconciler.forecasts.forget(uid)
         self.reconciler.telemetry.forget(scaler.namespace, scaler.name)
         self.reconciler.telemetry.resources.set(len(self))
@@ -75,20 +82,44 @@ class Fleet:
 
     def owner_of(self, scaler: Scaler) -> str | None:
         """Who else scales this resource's target."""
-        claim = scaler.claim
-        if claim is None or scaler.spec is None:
+        key = self._targets.get(scaler.uid)
+        if key is None:
             return None
+        claims = self._claims[key]
+        autoscalers = [
+            autoscaler.name
+            for autoscaler in self.autoscalers.get(key, ())
+            if autoscaler.uid not in self._gone
+        ]
+        return other_owner(claims[scaler.uid], autoscalers, claims.values())
+
+    def uids(self) -> tuple[set[str], set[str]]:
+        """The uids of all resources, and of all autoscalers, that are thought to exist."""
+        autoscalers = {
+            autoscaler.uid for key in self.autoscalers for autoscaler in self.autoscalers[key]
+        }
+        return set(self._members), autoscalers
+
+    def drop(self, resources: Iterable[str], autoscalers: Iterable[str]) -> None:
+        """Forget what has turned out to be gone."""
+        for uid in resources:
+            self.remove(uid)
+        self._gone = frozenset(autoscalers)
+
+    def _record_claim(self, scaler: Scaler) -> None:
+        self._drop_claim(scaler.uid)
+        if (claim := scaler.claim) is None or scaler.spec is None:
+            return
         key = target_key(scaler.namespace, scaler.spec.scale_target_ref)
-        rivals = (
-            other.claim
-            for other, _, _ in self._members.values()
-            if other.spec is not None
-            and other.claim is not None
-            and target_key(other.namespace, other.spec.scale_target_ref) == key
-        )
-        return other_owner(
-            claim, self.autoscalers.get(key, ()), [rival for rival in rivals if rival]
-        )
+        self._targets[scaler.uid] = key
+        self._claims.setdefault(key, {})[scaler.uid] = claim
+
+    def _drop_claim(self, uid: str) -> None:
+        key = self._targets.pop(uid, None)
+        if key is not None:
+            self._claims[key].pop(uid)
+            if not self._claims[key]:
+                del self._claims[key]
 
     async def stop(self) -> None:
         """End all ticking and fitting; a tick under way is cancelled between its steps."""

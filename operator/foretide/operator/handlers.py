@@ -9,6 +9,7 @@ import kopf
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .fleet import Fleet
+from .owners import Autoscaler
 from .scaler import Scaler
 from .settings import SettingsHolder
 
@@ -39,15 +40,19 @@ def build_registry(
     @kopf.index(
         "autoscaling", "v2", "horizontalpodautoscalers", id="autoscalers", registry=registry
     )
-    def autoscalers(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> Any:
+    def autoscalers(namespace: str | None, name: str, uid: str, spec: kopf.Spec, **_: Any) -> Any:
         reference = spec.get("scaleTargetRef", {})
-        return {_key(namespace, reference): f"HorizontalPodAutoscaler {name}"}
+        owner = Autoscaler(f"HorizontalPodAutoscaler {name}", uid)
+        return {_key(namespace, reference): owner}
 
     @kopf.index("keda.sh", "v1alpha1", "scaledobjects", id="scaledobjects", registry=registry)
-    def scaled_objects(namespace: str | None, name: str, spec: kopf.Spec, **_: Any) -> Any:
+    def scaled_objects(
+        namespace: str | None, name: str, uid: str, spec: kopf.Spec, **_: Any
+    ) -> Any:
         reference = spec.get("scaleTargetRef", {})
         defaults = {"apiVersion": "apps/v1", "kind": "Deployment"}
-        return {_key(namespace, {**defaults, **reference}): f"ScaledObject {name}"}
+        owner = Autoscaler(f"ScaledObject {name}", uid)
+        return {_key(namespace, {**defaults, **reference}): owner}
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def predictive_scaler(
@@ -98,7 +103,7 @@ class _Either(Mapping[Any, Any]):
     def __init__(self, *indices: kopf.Index[Any, Any]) -> None:
         self._indices = indices
 
-    def __getitem__(self, key: Any) -> list[str]:
+    def __getitem__(self, key: Any) -> list[Autoscaler]:
         found = [owner for index in self._indices for owner in index.get(key, ())]
         if not found:
             raise KeyError(key)

@@ -9,6 +9,14 @@ TargetKey = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """An HPA or a ScaledObject; `name` has its kind in it, as people read it."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A PredictiveScaler's claim to a target. Times are RFC 3339, so they sort as text."""
 

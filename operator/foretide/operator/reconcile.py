@@ -176,7 +176,7 @@ class Reconciler:
         return tuple(observed)
 
     async def _demand(self, metric: MetricSpec, now: float) -> Demand:
-        source = self.sources.get(metric.source)
+        source = await self.sources.get(metric.source)
         if source is None:
             return Unavailable("SourceUnknown", _unknown(metric.source))
         began = time.perf_counter()

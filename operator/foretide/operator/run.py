@@ -16,6 +16,7 @@ import kopf
 
 from foretide.forecasting.worker import FitReport
 
+from .census import Census
 from .cluster import KubernetesCluster, load_client
 from .fitting import ProcessFitter
 from .fleet import Fleet
@@ -103,6 +104,8 @@ async def run(options: RunOptions) -> int:
             if not await _until_signal(leadership.acquire()):
                 return 0
         telemetry.leader.set(1)
+        census = Census(cluster, fleet, options.namespaces)
+        background.append(asyncio.create_task(census.keep()))
         registry = build_registry(fleet, settings, config_map=options.config_map)
         return await _lead(options, registry, leadership, ready)
     finally:

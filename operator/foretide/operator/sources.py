@@ -30,7 +30,7 @@ class Sources:
         declared = self._settings.current.sources.get(name)
         return None if declared is None else declared.to_source()
 
-    def get(self, name: str) -> DemandSource | None:
+    async def get(self, name: str) -> DemandSource | None:
         """A client for the source, None when there is none of that name, or its CA is missing."""
         declared = self._settings.current.sources.get(name)
         known = self._clients.get(name)
@@ -41,11 +41,13 @@ class Sources:
             return None
         if known is None:
             try:
-                known = (declared, self._connect(declared.to_source()))
+                # Reading the system's certificates takes longer than the event loop may stand.
+                client = await asyncio.to_thread(self._connect, declared.to_source())
             except OSError as error:
                 logger.error("Source %s: cannot read %s", name, error.filename)
                 return None
-            self._clients[name] = known
+            # Of several that were made at the same time, the first is everybody's.
+            known = self._clients.setdefault(name, (declared, client))
         return known[1]
 
     async def aclose(self) -> None:
