@@ -3,6 +3,7 @@
 Anything that speaks the API will do: Prometheus, Thanos, Mimir, VictoriaMetrics.
 """
 
+import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import httpx
 from .demand import Demand, Unavailable, reading
 
 _LONGEST_MESSAGE = 300
+_LARGEST_ANSWER = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +94,41 @@ class PrometheusDemand:
             # Prometheus answers with samples of up to 5 minutes ago unless told otherwise, and
             # shows the time of evaluation instead of theirs: this is what finds a stale series.
             "lookback_delta": f"{stale_after:g}s",
+            # A query that selects everything must not flood the operator: two are too many.
+            "limit": "2",
         }
         try:
-            response = await self._client.post(
-                "api/v1/query",
-                data=form,
-                headers=self._source.request_headers(),
-                auth=self._source.basic_auth() or httpx.USE_CLIENT_DEFAULT,
-            )
+            status, body = await self._post("api/v1/query", form)
         except httpx.TimeoutException:
             return Unavailable("Unreachable", f"no answer within {self._source.timeout:g} s")
         except httpx.HTTPError as error:
             return Unavailable("Unreachable", f"cannot connect: {_short(error)}")
         except OSError as error:
             return Unavailable("CredentialsMissing", f"cannot read {error.filename}")
-        if response.status_code != 200:
-            return _refusal(response)
+        if body is None:
+            return Unavailable("SeveralSeries", "the answer is far too large, use sum(…)")
+        if status != 200:
+            return _refusal(status, body)
         try:
-            payload = response.json()
-            return parse_instant(payload["data"], now=now, stale_after=stale_after)
+            return parse_instant(json.loads(body)["data"], now=now, stale_after=stale_after)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return Unavailable("NotPrometheus", "the answer is not one of Prometheus' API")
+
+    async def _post(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes | None]:
+        """Status and body of the answer; None for a body larger than any that could be right."""
+        async with self._client.stream(
+            "POST",
+            path,
+            data=dict(form),
+            headers=self._source.request_headers(),
+            auth=self._source.basic_auth() or httpx.USE_CLIENT_DEFAULT,
+        ) as response:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_ANSWER:
+                    return response.status_code, None
+            return response.status_code, bytes(body)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -134,7 +150,7 @@ def parse_instant(data: Mapping[str, Any], *, now: float, stale_after: float) ->
         return Unavailable("Empty", "the query answers nothing: no series, or none that is fresh")
     elif len(result) > 1:
         return Unavailable(
-            "SeveralSeries", f"the query answers {len(result)} series, wrap it in sum(…)"
+            "SeveralSeries", "the query answers more than one series, wrap it in sum(…)"
         )
     elif "value" not in result[0]:
         return Unavailable("NotAVector", "the query answers a native histogram, not a number")
@@ -150,16 +166,16 @@ def _trust(source: PrometheusSource) -> ssl.SSLContext | bool:
     return not source.url.lower().startswith("http:")
 
 
-def _refusal(response: httpx.Response) -> Unavailable:
+def _refusal(status: int, body: bytes) -> Unavailable:
     try:
-        payload = response.json()
+        payload = json.loads(body)
         message = str(payload["error"])
         kind = payload.get("errorType")
     except (ValueError, KeyError, TypeError, AttributeError):
-        message, kind = f"HTTP status {response.status_code}", None
-    if response.status_code in (401, 403):
+        message, kind = f"HTTP status {status}", None
+    if status in (401, 403):
         return Unavailable("Unauthorized", "Prometheus refuses the source's credentials")
-    if kind == "bad_data" or response.status_code in (400, 414):
+    if kind == "bad_data" or status in (400, 414):
         return Unavailable("QueryInvalid", _short(message))
     return Unavailable("QueryFailed", _short(message))
 
