@@ -2,12 +2,13 @@
 
 import base64
 import ssl
-import subprocess
 import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from sandbox.pki import Authority
 
 TOKEN = "canary-token-1f3a"
 PASSWORD = "canary-password-9c2e"
@@ -43,23 +44,14 @@ class Proxy(BaseHTTPRequestHandler):
 @pytest.fixture
 def secured(sandbox, tmp_path):
     """A TLS server of its own CA in front of Prometheus, and the settings that it wants."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    Authority(tmp_path).issue_server("prometheus")
+    certificate = tmp_path / "ca.crt"
     server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
     server.upstream = sandbox.prometheus_url
     basic = base64.b64encode(f"foretide:{PASSWORD}".encode()).decode()
     server.accepted = {f"Bearer {TOKEN}", f"Basic {basic}"}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(tmp_path / "prometheus.crt", tmp_path / "prometheus.key")
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     (tmp_path / "token").write_text(TOKEN + "\n")
