@@ -1,7 +1,9 @@
 """Field types that the kinds share: durations and quantities, as Kubernetes users write them."""
 
+import contextlib
+import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
@@ -15,6 +17,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 DURATION_PATTERN = r"^([0-9]+(d|h|m|s))+$"
+_DURATION_LENGTH = 20
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
@@ -52,7 +55,7 @@ def parse_duration(text: Any) -> Any:
     """
     if not isinstance(text, str):
         return text
-    if not re.fullmatch(DURATION_PATTERN, text):
+    if len(text) > _DURATION_LENGTH or not re.fullmatch(DURATION_PATTERN, text):
         raise ValueError(f"{text[:40]!r} is not a duration such as 90s, 15m, 1h30m or 14d")
     return float(sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)([dhms])", text)))
 
@@ -75,20 +78,20 @@ def parse_quantity(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"([0-9.]+)([A-Za-z]*)", value)
-    try:
-        if match is None or match[2] not in _SUFFIXES:
-            raise InvalidOperation
-        return float(Decimal(match[1]) * _SUFFIXES[match[2]])
-    except InvalidOperation:
-        raise ValueError(f"{value[:40]!r} is not a quantity such as 100, 0.5, 500m or 2k") from None
+    number = math.inf
+    if match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", value):
+        with contextlib.suppress(ArithmeticError, KeyError):
+            number = float(Decimal(match[1]) * _SUFFIXES[match[2]])
+    if number == math.inf:
+        raise ValueError(f"{value[:40]!r} is not a quantity such as 100, 0.5, 500m or 2k")
+    return number
 
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 20}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": _DURATION_LENGTH}),
 ]
 
 # A number or a string, like every quantity in Kubernetes.

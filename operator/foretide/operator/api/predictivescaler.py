@@ -3,6 +3,7 @@
 Every description is shown by `kubectl explain`.
 """
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo
@@ -94,8 +95,8 @@ class MetricSpec(ApiModel):
     @field_validator("per_replica")
     @classmethod
     def _positive(cls, value: float) -> float:
-        if not value > 0:
-            raise ValueError("perReplica must be greater than 0")
+        if not 0 < value < math.inf:
+            raise ValueError("perReplica must be greater than 0, and finite")
         return value
 
     @field_validator("stale_after")
