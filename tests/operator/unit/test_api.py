@@ -1,0 +1,175 @@
+import pytest
+from pydantic import ValidationError
+
+from foretide.forecasting.behavior import Behavior, PolicyType, RatePolicy, Select
+from foretide.forecasting.decision import MetricPolicy
+from foretide.operator.api.predictivescaler import Mode, PredictiveScalerSpec, ScaleTargetRef
+from foretide.operator.scaler import to_policy
+from foretide.operator.settings import explain
+
+
+@pytest.fixture
+def read(spec):
+    return lambda **changes: PredictiveScalerSpec.model_validate(spec(**changes))
+
+
+@pytest.fixture
+def refusal(read):
+    def why(**changes):
+        with pytest.raises(ValidationError) as raised:
+            read(**changes)
+        return explain(raised.value)
+
+    return why
+
+
+def test_the_least_a_user_must_say_gets_careful_defaults(read):
+    spec = read()
+    assert spec.mode is Mode.RECOMMEND
+    assert spec.min_replicas == 1
+    assert spec.sudden_zero_grace == 1_800
+    metric = spec.metrics[0]
+    assert (metric.type, metric.source, metric.name) == ("Prometheus", "default", "")
+    assert (metric.target_utilization, metric.stale_after) == (0.7, 120)
+    forecast = spec.forecast
+    assert forecast.history == 14 * 86_400
+    assert forecast.min_history == 2 * 86_400
+    assert (forecast.step, forecast.horizon, forecast.refit_every) == (300, 21_600, 3_600)
+    assert (forecast.quantile, forecast.lead_time, forecast.time_zone) == (0.975, 180, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("version", "group", "rest"),
+    [
+        ("apps/v1", "apps", "v1"),
+        ("v1", "", "v1"),
+        ("argoproj.io/v1alpha1", "argoproj.io", "v1alpha1"),
+    ],
+)
+def test_a_target_reference_knows_its_group_and_version(version, group, rest):
+    ref = ScaleTargetRef(api_version=version, kind="Rollout", name="shop")
+    assert (ref.group, ref.version) == (group, rest)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"maxReplicas": 0}, "maxReplicas"),
+        ({"maxReplicas": 1_000_001}, "maxReplicas"),
+        ({"maxReplicas": "many"}, "maxReplicas"),
+        ({"minReplicas": 0}, "minReplicas"),
+        ({"minReplicas": 21}, "minReplicas must not be greater than maxReplicas"),
+        ({"mode": "auto"}, "mode"),
+        ({"metrics": []}, "metrics"),
+        ({"metrics": [{"query": "up", "perReplica": 1}] * 11}, "metrics"),
+        ({"scaleTargetRef": {"kind": "Deployment"}}, "scaleTargetRef.name"),
+        ({"scaleTargetRef": {"kind": "deployment", "name": "a"}}, "scaleTargetRef.kind"),
+        ({"scaleTargetRef": {"kind": "A", "name": ""}}, "scaleTargetRef.name"),
+        (
+            {"scaleTargetRef": {"apiVersion": "apps/", "kind": "A", "name": "a"}},
+            "scaleTargetRef.apiVersion",
+        ),
+        ({"suddenZeroGrace": "8d"}, "suddenZeroGrace"),
+        ({"suddenZeroGrace": "soon"}, "suddenZeroGrace"),
+        ({"forcast": {}}, "forcast"),
+        ({"forecast": {"history": "30m"}}, "forecast.history"),
+        ({"forecast": {"history": "401d"}}, "forecast.history"),
+        ({"forecast": {"minHistory": "15d"}}, "forecast.minHistory"),
+        ({"forecast": {"step": "9s"}}, "forecast.step"),
+        ({"forecast": {"refitEvery": "59s"}}, "forecast.refitEvery"),
+        ({"forecast": {"leadTime": "5h"}}, "forecast.leadTime"),
+        ({"forecast": {"horizon": "1h"}}, "forecast.horizon"),
+        ({"forecast": {"horizon": "31d"}}, "forecast.horizon"),
+        ({"forecast": {"history": "100d", "step": "10s"}}, "forecast.step"),
+        ({"forecast": {"quantile": 1}}, "forecast.quantile"),
+        ({"forecast": {"quantile": 0.4}}, "forecast.quantile"),
+        ({"forecast": {"timeZone": "Mars/Olympus"}}, "timeZone"),
+        ({"forecast": {"timeZone": "../../etc/passwd"}}, "timeZone"),
+        ({"forecast": {"timeZone": ""}}, "timeZone"),
+        ({"behavior": {"scaleUp": {"policies": [{}]}}}, "behavior.scaleUp.policies.0.type"),
+        (
+            {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 3_601}}},
+            "behavior.scaleDown.stabilizationWindowSeconds",
+        ),
+        ({"behavior": {"scaleDown": {"tolerance": 2}}}, "behavior.scaleDown.tolerance"),
+        ({"behavior": {"scaleDown": {"selectPolicy": "Least"}}}, "behavior.scaleDown.selectPolicy"),
+    ],
+)
+def test_a_bad_spec_is_refused_by_the_name_of_the_field(refusal, change, field):
+    assert field in refusal(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"perReplica": 0}, "perReplica must be greater than 0"),
+        ({"perReplica": "0m"}, "perReplica must be greater than 0"),
+        ({"perReplica": -1}, "perReplica"),
+        ({"perReplica": float("nan")}, "perReplica"),
+        ({"perReplica": float("inf")}, "perReplica"),
+        ({"perReplica": None}, "perReplica"),
+        ({"query": ""}, "query"),
+        ({"query": "x" * 4_097}, "query"),
+        ({"type": "Kafka"}, "type"),
+        ({"source": ""}, "source"),
+        ({"targetUtilization": 0}, "targetUtilization"),
+        ({"targetUtilization": 1.1}, "targetUtilization"),
+        ({"staleAfter": "4s"}, "staleAfter"),
+        ({"staleAfter": "2h"}, "staleAfter"),
+        ({"threshold": 5}, "threshold"),
+    ],
+)
+def test_a_bad_metric_is_refused_by_its_place_and_field(refusal, change, field):
+    message = refusal(metrics=[{"query": "up", "perReplica": 1, **change}])
+    assert message.startswith("metrics.0.")
+    assert field in message
+
+
+def test_all_mistakes_are_told_at_once(refusal):
+    message = refusal(maxReplicas=0, mode="Off")
+    assert "maxReplicas" in message
+    assert "mode" in message
+
+
+def test_without_rules_behavior_is_that_of_an_hpa(read):
+    assert read().behavior.rules() == Behavior()
+    assert read(behavior={"scaleUp": {}, "scaleDown": {}}).behavior.rules() == Behavior()
+
+
+def test_given_rules_replace_only_what_they_name(read):
+    rules = read(
+        behavior={
+            "scaleUp": {"stabilizationWindowSeconds": 0, "tolerance": 0},
+            "scaleDown": {
+                "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}],
+                "selectPolicy": "Min",
+            },
+        }
+    ).behavior.rules()
+    assert rules.up.stabilization == 0
+    assert rules.up.tolerance == 0
+    assert rules.up.policies == Behavior().up.policies
+    assert rules.down.policies == (RatePolicy(PolicyType.PODS, 2, 60),)
+    assert rules.down.select is Select.MIN
+    assert (rules.down.stabilization, rules.down.tolerance) == (300, 0.1)
+
+
+def test_scaling_in_one_direction_can_be_switched_off(read):
+    rules = read(behavior={"scaleDown": {"selectPolicy": "Disabled"}}).behavior.rules()
+    assert rules.down.select is Select.DISABLED
+    assert rules.up.select is Select.MAX
+
+
+def test_the_policy_holds_what_a_decision_needs(read):
+    policy = to_policy(read(minReplicas=2, forecast={"leadTime": "4m"}))
+    assert (policy.min_replicas, policy.max_replicas, policy.lead_time) == (2, 20, 240)
+    assert policy.behavior == Behavior()
+    assert policy.metrics == (MetricPolicy("demand", 100.0, 0.7),)
+
+
+def test_metrics_without_a_name_are_called_by_their_place(read):
+    metrics = [{"query": "a", "perReplica": 1}, {"query": "b", "perReplica": 1, "name": "queue"}]
+    assert [metric.name for metric in to_policy(read(metrics=metrics)).metrics] == [
+        "demand-0",
+        "queue",
+    ]
