@@ -17,6 +17,8 @@ from .scaler import Scaler
 
 logger = logging.getLogger(__name__)
 
+_FIRST_TICK_SPACING = 0.02  # seconds for each resource that is there
+
 
 class Fleet:
     """Resources by uid. `reconciler` is set once, right after both exist: each needs the other."""
@@ -133,9 +135,13 @@ class Fleet:
     async def _run(self, scaler: Scaler, wake: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         telemetry = self.reconciler.telemetry
-        # The first tick comes soon, the second at the resource's own place in the period.
-        due = loop.time()
+        period = self.reconciler.settings.current.sync_period
         place = zlib.crc32(scaler.uid.encode()) / 2**32
+        # The first tick comes soon, though not those of hundreds of resources in one instant; the
+        # second comes at the resource's own place in the period.
+        soon = place * min(period, _FIRST_TICK_SPACING * len(self))
+        due = loop.time() + soon
+        await asyncio.sleep(soon)
         trouble: str | None = None
         first = True
         while True:

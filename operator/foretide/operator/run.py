@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -88,6 +89,8 @@ async def run(options: RunOptions) -> int:
         post_event=post_event,
         may_write=(lambda: leadership.held) if options.elect else (lambda: True),
     )
+    # The HTTP client loads this at its first request, which is too long to stand still for.
+    await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     ready = asyncio.Event()
     standing_by = asyncio.Event()
     server = WebServer(telemetry, is_ready=lambda: ready.is_set() or standing_by.is_set())
