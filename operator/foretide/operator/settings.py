@@ -58,7 +58,10 @@ class SourceSettings(ApiModel):
     @field_validator("url")
     @classmethod
     def _http_without_secrets(cls, value: str) -> str:
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError:  # its message repeats the URL
+            raise ValueError("url is not a valid URL") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must start with http:// or https:// and name a host")
         if parts.username or parts.password:
@@ -143,11 +146,23 @@ def parse(text: str) -> OperatorSettings:
         ConfigurationError: it is not YAML, or says something that cannot be.
     """
     try:
-        return OperatorSettings.model_validate(yaml.safe_load(text) or {})
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"not valid YAML: {error}") from None
+        document = yaml.safe_load(text)
+    except Exception as error:  # PyYAML lets through what its constructors raise
+        raise ConfigurationError(f"not valid YAML{_where(error)}") from None
+    try:
+        return OperatorSettings.model_validate({} if document is None else document)
     except ValidationError as error:
         raise ConfigurationError(explain(error)) from None
+
+
+def _where(error: Exception) -> str:
+    """Where YAML is broken, and how; never the text that stands there, it may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return ""
+    mark = error.problem_mark
+    place = f" in line {mark.line + 1}, column {mark.column + 1}"
+    fixed = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
+    return f"{place}: {error.problem}" if fixed else place
 
 
 def explain(error: ValidationError) -> str:

@@ -14,20 +14,14 @@ from foretide.operator.cluster import Target
 NOON = 1_790_000_000.0
 
 settings.register_profile(
-    "unit",
+    "operator",
     derandomize=True,
     deadline=None,
     max_examples=60,
+    database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture(autouse=True, scope="session")
-def hypothesis_profile():
-    before = settings.get_current_profile_name()
-    settings.load_profile("unit")
-    yield
-    settings.load_profile(before)
+settings.load_profile("operator")
 
 
 @pytest.fixture
@@ -109,16 +103,3 @@ def fit_request():
         )
 
     return make
-
-
-@pytest.fixture
-def patience():
-    """For real processes and threads: ask until it is so, and fail after a generous while."""
-
-    def wait(check, seconds=20.0):
-        deadline = time.monotonic() + seconds
-        while not check():
-            assert time.monotonic() < deadline, "it never came to be"
-            time.sleep(0.01)
-
-    return wait
