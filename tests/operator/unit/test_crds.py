@@ -1,0 +1,172 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from foretide.operator.api.crds import predictive_scaler_crd
+
+STRUCTURAL = {
+    "type",
+    "properties",
+    "items",
+    "required",
+    "enum",
+    "default",
+    "description",
+    "pattern",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "additionalProperties",
+    "anyOf",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-validations",
+}
+
+
+def walk(node, path=""):
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}".lstrip("."))
+    if "items" in node:
+        yield from walk(node["items"], f"{path}[]")
+
+
+@pytest.fixture(scope="module")
+def crd():
+    return predictive_scaler_crd()
+
+
+@pytest.fixture(scope="module")
+def version(crd):
+    return crd["spec"]["versions"][0]
+
+
+@pytest.fixture(scope="module")
+def schema(version):
+    return version["schema"]["openAPIV3Schema"]
+
+
+@pytest.fixture(scope="module")
+def nodes(schema):
+    return dict(walk(schema))
+
+
+def test_the_schema_uses_only_what_a_structural_schema_may(nodes):
+    foreign = {path: node.keys() - STRUCTURAL for path, node in nodes.items()}
+    assert not {path: keys for path, keys in foreign.items() if keys}
+    assert not [path for path, node in nodes.items() if node.get("additionalProperties") is False]
+
+
+def test_every_field_has_a_type_or_is_a_quantity(nodes):
+    untyped = {path for path, node in nodes.items() if "type" not in node}
+    assert untyped == {"spec.metrics[].perReplica"}
+    assert all(nodes[path]["x-kubernetes-int-or-string"] is True for path in untyped)
+    assert {node["type"] for path, node in nodes.items() if path not in untyped} <= {
+        "object",
+        "array",
+        "string",
+        "integer",
+        "number",
+    }
+
+
+def test_every_object_says_what_is_in_it_and_every_array_of_what(nodes):
+    for node in nodes.values():
+        if node.get("type") == "object":
+            assert node["properties"]
+        if node.get("type") == "array":
+            assert node["items"]
+
+
+def test_every_field_is_described(nodes):
+    assert not [
+        path
+        for path, node in nodes.items()
+        if path and not path.endswith("[]") and not node.get("description")
+    ]
+
+
+def test_exclusive_bounds_are_booleans_beside_a_bound(nodes):
+    for node in nodes.values():
+        for bound in ("Minimum", "Maximum"):
+            if f"exclusive{bound}" in node:
+                assert node[f"exclusive{bound}"] is True
+                assert bound.lower() in node
+    assert nodes["spec.metrics[].targetUtilization"]["minimum"] == 0
+
+
+def test_what_is_required_exists_and_has_no_default(nodes):
+    for node in nodes.values():
+        for name in node.get("required", ()):
+            assert "default" not in node["properties"][name]
+
+
+def test_defaults_fit_their_own_schema(nodes):
+    for path, node in nodes.items():
+        if "default" not in node:
+            continue
+        default = node["default"]
+        assert default is not None
+        if "enum" in node:
+            assert default in node["enum"], path
+        if "pattern" in node:
+            assert re.search(node["pattern"], default), path
+
+
+def test_defaults_inside_of_objects_take_effect_when_the_object_is_left_out(nodes):
+    objects = ("spec.forecast", "spec.behavior", "spec.behavior.scaleUp", "spec.behavior.scaleDown")
+    for path in objects:
+        assert nodes[path]["default"] == {}
+        assert not nodes[path].get("required")
+    assert nodes["spec.forecast.horizon"]["default"] == "6h"
+
+
+def test_status_has_no_defaults_but_empty_texts_and_lists(nodes):
+    defaults = [
+        node["default"]
+        for path, node in nodes.items()
+        if path.startswith("status.")
+        if "default" in node
+    ]
+    assert all(default in ("", []) for default in defaults)
+
+
+def test_rules_in_cel_sit_where_they_belong(nodes):
+    ruled = {path for path, node in nodes.items() if "x-kubernetes-validations" in node}
+    assert ruled == {"spec", "spec.metrics[].perReplica", "spec.metrics[].query"}
+
+
+def test_lists_and_strings_with_rules_are_bounded(nodes):
+    # The API server estimates a rule's cost by what may come, and refuses an unbounded one.
+    assert nodes["spec.metrics"]["maxItems"] == 10
+    assert nodes["spec.metrics[].query"]["maxLength"] == 4_096
+
+
+def test_columns_show_fields_that_exist(version, nodes):
+    for column in version["additionalPrinterColumns"]:
+        path = re.sub(r"\[\?\(@\.type=='\w+'\)\]", "[]", column["jsonPath"]).lstrip(".")
+        if path == "metadata.creationTimestamp":
+            assert column["type"] == "date"
+            continue
+        assert nodes[path]["type"] == column["type"]
+
+
+def test_status_is_written_apart_from_the_spec(version):
+    assert version["subresources"] == {"status": {}}
+
+
+def test_exactly_one_version_is_stored(crd):
+    assert [version["storage"] for version in crd["spec"]["versions"]] == [True]
+    assert crd["metadata"]["name"] == f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
+
+
+def test_the_manifest_in_the_repository_is_the_generated_one(crd):
+    manifest = Path(__file__).parents[3] / "crds" / "predictivescalers.yaml"
+    assert yaml.safe_load(manifest.read_text(encoding="utf-8")) == crd
