@@ -100,7 +100,8 @@ class Forecasts:
             slot.failures += 1
             if not isinstance(slot.forecast, Forecast):
                 slot.forecast = report.result  # an older forecast stays until it runs out
-            retry = min(_LAST_RETRY, refit_every, _FIRST_RETRY * 2 ** (slot.failures - 1))
+            doublings = min(slot.failures - 1, 10)  # a float holds only a thousand of them
+            retry = min(_LAST_RETRY, refit_every, _FIRST_RETRY * 2**doublings)
             delay = retry * random.uniform(0.8, 1.2)
         slot.due_at = request.now + delay
         slot.task = None
