@@ -97,6 +97,7 @@ class Leadership:
             else:
                 if not self._may_take(lease):
                     self._lease = lease
+                    self._renewed_at = None  # ours was deleted, and somebody else was faster
                     return False
                 spec = lease.get("spec", {})
                 mine = spec.get("holderIdentity") == self.identity
