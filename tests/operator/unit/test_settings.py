@@ -1,3 +1,4 @@
+import contextlib
 import logging
 
 import pytest
@@ -165,10 +166,8 @@ def test_broken_yaml_is_told_by_its_line_without_what_stands_there(refusal, brok
 @example("\ud800")
 @example("syncPeriod: 1e400")
 def test_no_text_does_more_than_be_refused(text):
-    try:
+    with contextlib.suppress(ConfigurationError):
         assert isinstance(parse(text), OperatorSettings)
-    except ConfigurationError as error:
-        assert str(error)
 
 
 @given(
@@ -186,10 +185,8 @@ def test_no_text_does_more_than_be_refused(text):
     )
 )
 def test_no_structure_does_more_than_be_refused(structure):
-    try:
+    with contextlib.suppress(ConfigurationError):
         assert isinstance(parse(yaml.safe_dump(structure)), OperatorSettings)
-    except ConfigurationError as error:
-        assert str(error)
 
 
 @pytest.fixture
