@@ -20,6 +20,8 @@ from .behavior import Behavior, Change, Recommendation, limit_rate, stabilize
 from .demand import Awaited, Demand, Unavailable, Undecided
 from .forecast import Forecast
 
+MOST_REPLICAS = 2**31 - 1
+
 
 class Source(StrEnum):
     """Which signal the proposed replica count comes from."""
@@ -213,8 +215,12 @@ def answer_metric(
     demand = seen.demand.value
     reactive = replicas_for(demand, metric.per_replica)
     if isinstance(untrusted, Awaited):
-        wanted = max(current, reactive)
-        source = Source.REACTIVE if reactive > current else Source.AWAITED
+        asked = reactive
+        if untrusted.overdue:
+            asked = max(asked, like_hpa(demand, metric, policy.behavior, current=current))
+        wanted = max(current, asked)
+        rising = Source.HEADROOM if asked > reactive else Source.REACTIVE
+        source = rising if asked > current else Source.AWAITED
     elif predicted is None:
         wanted, source = like_hpa(demand, metric, policy.behavior, current=current), Source.HEADROOM
         if wanted < reactive:
@@ -251,9 +257,11 @@ def usable(forecast: Forecast | Undecided, *, now: float, lead_time: float) -> F
 def replicas_for(demand: float, per_replica: float) -> int:
     """The smallest number of replicas that carries `demand`.
 
-    A relative error of 1e-9 is forgiven: 0.3 ÷ 0.1 is 3 replicas, not 4.
+    A relative error of 1e-9 is forgiven: 0.3 ÷ 0.1 is 3 replicas, not 4. No answer is larger
+    than Kubernetes can count.
     """
-    return max(0, math.ceil(demand / per_replica * (1 - 1e-9)))
+    wanted = demand / per_replica * (1 - 1e-9)
+    return max(0, math.ceil(wanted)) if wanted < MOST_REPLICAS else MOST_REPLICAS
 
 
 def like_hpa(demand: float, metric: MetricPolicy, behavior: Behavior, *, current: int) -> int:

@@ -42,9 +42,11 @@ class Undecided:
 class Awaited(Undecided):
     """No answer yet after a restart, but one is on its way, as there was one before.
 
-    Until it comes nothing is changed but what demand itself asks for: a restart must not undo
-    what the forecast had arranged.
+    Until it comes replicas do not fall: a restart must not undo what the forecast had arranged.
+    They rise by what demand itself asks for; when the forecast is `overdue`, by what HPA would.
     """
+
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def doubt_sudden_zero(
         return demand, zero_since  # an outage in the middle does not restart the clock
     if demand.value > 0:
         return demand, None
-    since = now if zero_since is None else zero_since
+    # Never later than now: a clock that was set back must not make the wait longer.
+    since = now if zero_since is None else min(zero_since, now)
     if known.knows(now) or now - since >= grace:
         return demand, since
     wait = grace - (now - since)

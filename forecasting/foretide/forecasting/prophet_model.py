@@ -60,6 +60,8 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
     times = _time_of_day(both[len(peaks) :])
     upper = np.maximum(0.0, coming + missed.quantile(request.quantile, times, request.step))
     median = np.maximum(0.0, coming + missed.quantile(0.5, times, request.step))
+    if not (np.isfinite(upper).all() and np.isfinite(median).all()):
+        return Undecided("NotFinite", "Prophet's forecast is not a number everywhere")
     return Forecast(
         model="Prophet",
         start=start,

@@ -13,6 +13,7 @@ from foretide.forecasting.decision import (
     Memory,
     MetricObservation,
     Observation,
+    ScalingPolicy,
     decide,
 )
 from foretide.forecasting.demand import (
@@ -47,6 +48,11 @@ from .telemetry import Telemetry
 from .verdict import Circumstances
 
 logger = logging.getLogger(__name__)
+
+_CLOCK_SKEW = 60.0
+# With many resources the first fits after a restart take minutes. What is not scaled by a forecast
+# needs its headroom after so many seconds.
+_PATIENCE = 120.0
 
 
 class ScalerGone(Exception):
@@ -100,14 +106,19 @@ class Reconciler:
             found = verdict.without_decision(error.reason, error.message)
             await self._report(scaler, {}, found, now)
             return
+        scaler.first_tick_at = scaler.first_tick_at or now
         slots = self._refresh_forecasts(scaler, spec, now)
-        observed = await self._observe(scaler, spec, slots, now)
+        observed = await self._observe(scaler, spec, policy, slots, now)
+        if scaler.spec is not spec:
+            return  # changed meanwhile: a tick for the new one is due already
         if scaler.memory is None:
+            # A change of tomorrow, from a hand-edited status, would count for ever.
+            scaler.changes = tuple(past for past in scaler.changes if past.at <= now + _CLOCK_SKEW)
             scaler.memory = Memory.starting_at(target.replicas, now, scaler.changes)
         memory = replace(scaler.memory, changes=scaler.changes)
         decision = decide(Observation(target.replicas, observed), policy, memory, now=now)
         scaler.memory = memory.after(decision, policy.behavior, now)
-        target, circumstances = await self._act(scaler, target, decision)
+        target, circumstances = await self._act(scaler, policy, target, decision)
         self._measure(scaler, target, decision, slots, observed, now)
         forecasts = [
             slot.forecast if isinstance(slot.forecast, Forecast) else None for slot in slots
@@ -151,12 +162,17 @@ class Reconciler:
         return slots
 
     async def _observe(
-        self, scaler: Scaler, spec: PredictiveScalerSpec, slots: list[Slot], now: float
+        self,
+        scaler: Scaler,
+        spec: PredictiveScalerSpec,
+        policy: ScalingPolicy,
+        slots: list[Slot],
+        now: float,
     ) -> tuple[MetricObservation, ...]:
         answers = await asyncio.gather(*(self._demand(metric, now) for metric in spec.metrics))
         observed = []
         for position, (answer, slot) in enumerate(zip(answers, slots, strict=True)):
-            name = self._policy_name(scaler, position)
+            name = policy.metrics[position].name
             known = slot.forecast.zeros if isinstance(slot.forecast, Forecast) else ZeroKnowledge()
             demand, zero_since = doubt_sudden_zero(
                 answer,
@@ -171,7 +187,11 @@ class Reconciler:
                 scaler.zero_since[name] = zero_since
             forecast = slot.forecast
             if forecast is NOT_FITTED_YET and scaler.forecast_was_available:
-                forecast = Awaited(NOT_FITTED_YET.reason, NOT_FITTED_YET.message)
+                forecast = Awaited(
+                    NOT_FITTED_YET.reason,
+                    NOT_FITTED_YET.message,
+                    overdue=now - scaler.first_tick_at > _PATIENCE,
+                )
             observed.append(MetricObservation(demand, forecast))
         return tuple(observed)
 
@@ -187,7 +207,7 @@ class Reconciler:
         return answer
 
     async def _act(
-        self, scaler: Scaler, target: Target, decision: Decision
+        self, scaler: Scaler, policy: ScalingPolicy, target: Target, decision: Decision
     ) -> tuple[Target, Circumstances]:
         """Patch the replicas if all that may forbid it does not. Returns the target as it is."""
         now = self.clock()
@@ -210,7 +230,7 @@ class Reconciler:
             or circumstances.over_limit
             or not self.may_write()
         ):
-            self._announce_recommendation(scaler, target, decision)
+            self._announce_recommendation(scaler, policy, target, decision)
             return target, circumstances
         try:
             changed = await self.cluster.set_replicas(target, decision.desired)
@@ -223,17 +243,19 @@ class Reconciler:
             self.telemetry.errors.labels(error.reason).inc()
             self.post_event(scaler, kind="Warning", reason="ScaleFailed", message=error.message)
             return target, circumstances
-        self._remember_change(scaler, Change(now, target.replicas, decision.desired), decision)
+        change = Change(now, target.replicas, decision.desired)
+        self._remember_change(scaler, policy, change, decision)
         return changed, circumstances
 
-    def _remember_change(self, scaler: Scaler, change: Change, decision: Decision) -> None:
-        assert scaler.policy is not None
+    def _remember_change(
+        self, scaler: Scaler, policy: ScalingPolicy, change: Change, decision: Decision
+    ) -> None:
         scaler.changes = limits.remember(
-            scaler.changes, change, memory=scaler.policy.behavior.longest_memory
+            scaler.changes, change, memory=policy.behavior.longest_memory
         )
         direction = "up" if change.delta > 0 else "down"
         self.telemetry.changes.labels(scaler.namespace, scaler.name, direction).inc()
-        why = explain(decision, scaler.policy)
+        why = explain(decision, policy)
         message = f"{change.before} → {change.after} replicas: {why}"
         logger.info("%s/%s: %s", scaler.namespace, scaler.name, message)
         self.post_event(
@@ -243,19 +265,21 @@ class Reconciler:
             message=message,
         )
 
-    def _announce_recommendation(self, scaler: Scaler, target: Target, decision: Decision) -> None:
+    def _announce_recommendation(
+        self, scaler: Scaler, policy: ScalingPolicy, target: Target, decision: Decision
+    ) -> None:
         if scaler.mode is not Mode.RECOMMEND or decision.desired == scaler.recommended:
             return
         if not self.may_write():
             return
         scaler.recommended = decision.desired
-        if decision.desired != target.replicas and scaler.policy is not None:
+        if decision.desired != target.replicas:
             self.post_event(
                 scaler,
                 kind="Normal",
                 reason="Recommended",
                 message=f"{target.replicas} → {decision.desired} replicas recommended: "
-                + explain(decision, scaler.policy),
+                + explain(decision, policy),
             )
 
     async def _report(
@@ -335,11 +359,6 @@ class Reconciler:
             slot.score(seen.demand.value, now)
             if slot.error_ratio is not None:
                 self.telemetry.forecast_error.labels(*where, answer.name).set(slot.error_ratio)
-
-    @staticmethod
-    def _policy_name(scaler: Scaler, position: int) -> str:
-        assert scaler.policy is not None
-        return scaler.policy.metrics[position].name
 
 
 def _unknown(source: str) -> str:

@@ -42,6 +42,7 @@ class Scaler:
     announced: dict[str, tuple[str, str]] = field(default_factory=dict)
     recommended: int | None = None
     forecast_was_available: bool = False
+    first_tick_at: float = 0.0
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Scaler":
