@@ -12,6 +12,7 @@ from foretide.forecasting.behavior import Change
 from foretide.forecasting.decision import Memory, MetricPolicy, ScalingPolicy
 
 from .api.predictivescaler import Mode, PredictiveScalerSpec
+from .api.status import PredictiveScalerStatus
 from .conditions import FORECAST, parse_timestamp
 from .owners import Claim
 from .settings import explain
@@ -85,25 +86,32 @@ class Scaler:
         """The mode; what cannot be read is never acted on."""
         return self.spec.mode if self.spec else Mode.PAUSED
 
-    def _recall(self, status: Mapping[str, Any]) -> None:
-        self.status = dict(status)
-        # A hand-edited status must not stop the resource from being looked after.
-        with contextlib.suppress(KeyError, TypeError, ValueError):
+    def _recall(self, status: Any) -> None:
+        # A hand-edited status must not stop the resource from being looked after: what cannot be
+        # read is left out, and written anew with the first decision.
+        try:
+            PredictiveScalerStatus.model_validate(status)
+            self.status = dict(status)
+        except ValidationError:
+            self.status = {}
+        with contextlib.suppress(*_UNREADABLE):
             self.changes = tuple(
                 Change(parse_timestamp(past["time"]), int(past["before"]), int(past["after"]))
                 for past in status.get("changes") or ()
             )
-        with contextlib.suppress(KeyError, TypeError, ValueError):
+        with contextlib.suppress(*_UNREADABLE):
             self.zero_since = {
                 metric["name"]: parse_timestamp(metric["zeroSince"])
                 for metric in (status.get("decision") or {}).get("metrics") or ()
                 if metric.get("zeroSince")
             }
-        for condition in status.get("conditions") or ():
-            with contextlib.suppress(KeyError, TypeError):
-                if condition["type"] == FORECAST and condition["status"] == "True":
-                    self.forecast_was_available = True
-                self.announced[condition["type"]] = (condition["status"], condition["reason"])
+        for condition in self.status.get("conditions") or ():
+            if condition["type"] == FORECAST and condition["status"] == "True":
+                self.forecast_was_available = True
+            self.announced[condition["type"]] = (condition["status"], condition["reason"])
+
+
+_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 
 
 def to_policy(spec: PredictiveScalerSpec) -> ScalingPolicy:
