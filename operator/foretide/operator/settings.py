@@ -116,7 +116,7 @@ class OperatorSettings(ApiModel):
     max_changes_per_hour: int = Field(
         default=60,
         ge=1,
-        le=1000,
+        le=100,  # status remembers no more changes than that
         description="Changes of one target's replicas in an hour, at the most. A reactive scale-up is never delayed.",
     )
     fitting: FittingSettings = Field(
