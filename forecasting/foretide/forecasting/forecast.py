@@ -29,7 +29,8 @@ class Forecast:
 
     def covers(self, start: float, end: float) -> bool:
         """Whether the whole of start…end lies on the grid."""
-        return self.start <= start and end <= self.start + self.step * len(self.upper)
+        after = self.start + self.step * len(self.upper)
+        return self.start <= start < after and end <= after
 
     def upper_peak(self, start: float, end: float) -> float:
         """The highest upper quantile over start…end (Unix seconds); NaN outside the grid."""
