@@ -99,7 +99,8 @@ class ProcessFitter:
             self._pool = None
         for process in list((pool._processes or {}).values()):
             process.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Not cancel_futures: a fit that waits must learn that the pool broke, not be cancelled.
+        pool.shutdown(wait=False)
 
     def close(self) -> None:
         """End the workers, whatever they do."""

@@ -1,0 +1,129 @@
+import asyncio
+import multiprocessing
+import os
+import time
+from functools import partial
+
+import pytest
+
+from foretide.forecasting.worker import FitReport
+from foretide.operator.fitting import ProcessFitter
+
+# Jobs run in spawned processes, which import what they are given: hence the standard library's.
+# A request is the job's argument, whatever it is; partial() makes a job ignore it.
+
+
+@pytest.fixture
+def patience():
+    """Real processes take their time: ask until it is so, for a generous while."""
+
+    async def wait(check, seconds=20.0):
+        async with asyncio.timeout(seconds):
+            while not check():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+async def fitter():
+    made = []
+
+    def make(job, *, workers=1, timeout=30.0, idle_timeout=30.0):
+        made.append(
+            ProcessFitter(workers=workers, timeout=timeout, idle_timeout=idle_timeout, job=job)
+        )
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def failure(report):
+    assert isinstance(report, FitReport)
+    return report.result.reason
+
+
+def children():
+    return {process.pid for process in multiprocessing.active_children()}
+
+
+async def test_a_job_runs_in_another_process_and_its_answer_comes_back(fitter):
+    fit = fitter(eval).fit
+    pid = "__import__('os').getpid()"
+    first = await fit(pid)
+    assert first != os.getpid()
+    with pytest.raises(ZeroDivisionError):
+        await fit("1 / 0")
+    assert await fit(pid) == first  # what was raised did no harm
+    assert await fit("__import__('os').nice(0)") > os.nice(0)
+    assert await fit("__import__('os').environ['OMP_NUM_THREADS']") == "1"
+
+
+async def test_a_worker_that_dies_is_replaced(fitter):
+    one = fitter(eval)
+    assert failure(await one.fit("__import__('os')._exit(1)")) == "WorkerDied"
+    assert await one.fit("6 * 7") == 42
+
+
+async def test_a_worker_that_dies_while_it_is_idle_costs_one_fit_at_most(fitter, patience):
+    before = children()
+    one = fitter(eval)
+    pid = await one.fit("__import__('os').getpid()")
+    os.kill(pid, 9)
+    await patience(lambda: not children() - before)
+    answers = [await one.fit("6 * 7") for _ in range(2)]
+    assert answers[1] == 42
+
+
+async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, patience):
+    before = children()
+    one = fitter(time.sleep, timeout=1.5)
+    report = await one.fit(60)
+    assert failure(report) == "FitTimeout"
+    assert report.fit_seconds >= 1.4
+    await patience(lambda: not children() - before)
+    one._timeout = 30
+    assert await one.fit(0) is None
+
+
+async def test_fits_that_wait_behind_cancelled_ones_always_get_an_answer(fitter):
+    one = fitter(time.sleep, workers=2, timeout=30)
+    for _ in range(4):
+        abandoned = [asyncio.create_task(one.fit(60)) for _ in range(2)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        for task in abandoned:
+            task.cancel()
+        await asyncio.gather(*abandoned, return_exceptions=True)
+    one._timeout = 1
+    slow = asyncio.create_task(one.fit(60))
+    await asyncio.sleep(0)
+    one._timeout = 30
+    assert failure(await asyncio.wait_for(one.fit(60), 25)) == "WorkerDied"
+    assert failure(await slow) == "FitTimeout"
+
+
+async def test_idle_workers_are_stopped_and_started_again(fitter, patience):
+    before = children()
+    one = fitter(partial(pow, 2), idle_timeout=0.1)
+    assert await one.fit(10) == 1_024
+    await patience(lambda: not children() - before)
+    assert await one.fit(3) == 8
+
+
+async def test_close_ends_even_a_busy_worker(fitter, patience):
+    before = children()
+    one = fitter(time.sleep)
+    task = asyncio.create_task(one.fit(60))
+    await patience(lambda: children() - before)
+    one.close()
+    assert failure(await asyncio.wait_for(task, 20)) == "WorkerDied"
+    await patience(lambda: not children() - before)
+
+
+async def test_close_without_work_is_nothing_to_fall_over(fitter):
+    one = fitter(time.sleep)
+    one.close()
+    one.close()
