@@ -44,7 +44,9 @@ class Sources:
                 # Reading the system's certificates takes longer than the event loop may stand.
                 client = await asyncio.to_thread(self._connect, declared.to_source())
             except OSError as error:
-                logger.error("Source %s: cannot read %s", name, error.filename)
+                # OpenSSL's errors name no file.
+                path = declared.ca_file or error.filename
+                logger.error("Source %s: cannot read %s: %s", name, path, error)
                 return None
             # Of several that were made at the same time, the first is everybody's.
             known = self._clients.setdefault(name, (declared, client))
