@@ -84,9 +84,9 @@ def _operator(options: argparse.Namespace) -> int:
 
     host, _, port = options.listen.rpartition(":")
     config_map = tuple(options.config_map.split("/")) if options.config_map else None
-    if not port.isdigit():
+    if not port.isdecimal() or int(port) > 65_535:
         return _fail("--listen wants HOST:PORT, for example 0.0.0.0:8080")
-    if config_map is not None and len(config_map) != 2:
+    if config_map is not None and (len(config_map) != 2 or not all(config_map)):
         return _fail("--config-map wants NAMESPACE/NAME")
     logs.configure(options.log_format, verbose=options.verbose)
     try:
