@@ -187,7 +187,10 @@ class KubernetesCluster:
             raise ClusterError("ApiUnreachable", f"API server: {type(error).__name__}") from None
         if response.status >= 400:
             raise _refused(response.status, payload)
-        return json.loads(payload)
+        try:
+            return json.loads(payload)
+        except ValueError:
+            raise ClusterError("NotKubernetes", "API server: the answer is not JSON") from None
 
     async def _scale_path(self, namespace: str, ref: ScaleTargetRef) -> str:
         key = (ref.api_version, ref.kind)

@@ -80,6 +80,9 @@ class ProcessFitter:
         except BrokenProcessPool:
             self._discard(pool)
             return _failed("WorkerDied", "the worker process died", time.monotonic() - began)
+        except Exception as error:  # of the job itself, which came back from the worker
+            logger.exception("a fit failed unexpectedly")
+            return _failed("FitFailed", type(error).__name__, time.monotonic() - began)
 
     def _start(self) -> ProcessPoolExecutor:
         self._pool = ProcessPoolExecutor(

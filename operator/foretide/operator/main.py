@@ -119,7 +119,13 @@ def _crds(options: argparse.Namespace) -> int:
         return _fail("pyyaml is not installed: pip install 'foretide[operator]'")
     from .api.crds import predictive_scaler_crd
 
-    yaml.safe_dump(predictive_scaler_crd(), sys.stdout, sort_keys=False, width=100)
+    class Plain(yaml.SafeDumper):
+        """Writes what is said twice twice: anchors and aliases are for machines."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    yaml.dump(predictive_scaler_crd(), sys.stdout, Plain, sort_keys=False, width=100)
     return 0
 
 

@@ -46,7 +46,7 @@ class DecisionStatus(ApiModel):
 
     time: str = Field(description="When it was made (RFC 3339).")
     source: str = Field(
-        description="What it comes from: Forecast, Reactive, Headroom (HPA's answer while no forecast is trusted), Held (a metric is missing) or Disabled."
+        description="What it comes from: Forecast, Reactive, Headroom (HPA's answer while no forecast is trusted), Held (a metric is missing), Awaited (a restart's first forecast is on its way) or Disabled (the target is scaled to 0)."
     )
     proposed: int = Field(description="Replicas before behavior, minimum and maximum.")
     metric: str | None = Field(default=None, description="The metric that asked for the most.")
