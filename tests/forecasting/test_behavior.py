@@ -22,7 +22,7 @@ FREE = Rules(stabilization=0, policies=(RatePolicy(PODS, 1000, 15),))
 
 
 def rules(*policies, select=Select.MAX, stabilization=0.0):
-    made = tuple(RatePolicy(type, value, 60.0) for type, value in policies)
+    made = tuple(RatePolicy(kind, value, 60.0) for kind, value in policies)
     return Rules(stabilization=stabilization, policies=made, select=select)
 
 
