@@ -3,6 +3,7 @@
 Anything that speaks the API will do: Prometheus, Thanos, Mimir, VictoriaMetrics.
 """
 
+import errno
 import json
 import ssl
 from collections.abc import Mapping
@@ -39,11 +40,15 @@ class PrometheusSource:
         """The headers to send, the bearer token among them.
 
         Raises:
-            OSError: the token file cannot be read.
+            OSError: the token file cannot be read, or holds what no header can carry.
         """
         headers = dict(self.headers)
         if self.bearer_token_file is not None:
-            headers["Authorization"] = f"Bearer {_secret(self.bearer_token_file)}"
+            token = _secret(self.bearer_token_file)
+            # What a header cannot carry is found here: HTTP libraries show it in their error.
+            if not (token.isascii() and token.isprintable()):
+                raise _unusable(self.bearer_token_file)
+            headers["Authorization"] = f"Bearer {token}"
         return headers
 
     def basic_auth(self) -> tuple[str, str] | None:
@@ -186,4 +191,11 @@ def _short(text: object) -> str:
 
 
 def _secret(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip()
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise _unusable(path) from None
+
+
+def _unusable(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "not a secret in plain text", str(path))
