@@ -22,7 +22,9 @@ Values = npt.NDArray[np.float64]
 
 _DAY = 86_400.0
 
-# Stan's progress belongs to nobody's log.
+# Stan's progress belongs to nobody's log. With no handler of its own, cmdstanpy would set its level
+# anew when it is loaded.
+logging.getLogger("cmdstanpy").addHandler(logging.NullHandler())
 logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
 logging.getLogger("prophet").setLevel(logging.ERROR)
 
@@ -66,8 +68,8 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
         model="Prophet",
         start=start,
         step=request.step,
-        upper=tuple(upper.round(6).tolist()),
-        median=tuple(median.round(6).tolist()),
+        upper=tuple(upper.tolist()),
+        median=tuple(median.tolist()),
         quantile=request.quantile,
         fitted_at=request.now,
         valid_until=start + request.step * steps,
