@@ -17,6 +17,8 @@ from .prometheus import PrometheusSource
 
 # Prometheus refuses a range query of more than 11,000 points in a series.
 _POINTS_PER_QUERY = 10_000
+# What the client raises over valid JSON that is not Prometheus'.
+_MALFORMED = (LookupError, TypeError, AttributeError)
 
 
 def connect(source: PrometheusSource) -> PrometheusConnect:
@@ -62,6 +64,8 @@ def fetch_peaks(
         return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
     except (PrometheusApiClientException, ValueError) as error:
         return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
+    except _MALFORMED as error:
+        return _invalid(error)
     values = to_series(parts)
     if isinstance(values, Undecided):
         return values
@@ -88,12 +92,12 @@ def to_series(parts: list[dict[str, Any]], *, shift: float = 0.0) -> "pd.Series[
     """
     if not parts:
         return Undecided("HistoryEmpty", "the query has no history")
-    if any(part.get("metric") != parts[0].get("metric") for part in parts):
-        return Undecided("SeveralSeries", "the query's history has several series, use sum(…)")
     try:
+        if any(part.get("metric") != parts[0].get("metric") for part in parts):
+            return Undecided("SeveralSeries", "the query's history has several series, use sum(…)")
         frame = pd.concat([MetricRangeDataFrame(part) for part in parts])
-    except (MetricValueConversionError, KeyError, TypeError, ValueError) as error:
-        return Undecided("HistoryInvalid", f"not a range query's answer: {type(error).__name__}")
+    except (MetricValueConversionError, ValueError, *_MALFORMED) as error:
+        return _invalid(error)
     values = pd.to_numeric(frame["value"], errors="coerce").astype(float)
     values.index = (
         pd.DatetimeIndex(values.index).tz_convert("UTC")
@@ -121,6 +125,10 @@ def split_range(start: float, end: float, step: float) -> list[tuple[float, floa
         (at * step, min(at + _POINTS_PER_QUERY - 1, last) * step)
         for at in range(first, last + 1, _POINTS_PER_QUERY)
     ]
+
+
+def _invalid(error: Exception) -> Undecided:
+    return Undecided("HistoryInvalid", f"not a range query's answer: {type(error).__name__}")
 
 
 def _aware(index: "pd.Index[Any]") -> bool:
