@@ -25,7 +25,7 @@ from sandbox.spec import DemandSeries, SandboxSpec
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400.0
-SERIES = 24
+SERIES = 40  # one for each test that sets demand by hand, and some to spare
 
 
 def pytest_collection_modifyitems(items):

@@ -64,4 +64,5 @@ def test_a_condition_says_what_admission_cannot_know(namespace, operator):
     for number in range(len(CONDITIONS)):
         namespace.scaler(f"shop-{number}", "vector(70)")
     for number in range(len(CONDITIONS)):
-        namespace.await_replicas(f"shop-{number}", 10)
+        # 10 with headroom, 7 once a forecast is there: a constant is easy to forecast.
+        namespace.await_replicas(f"shop-{number}", lambda replicas: replicas in (7, 10))

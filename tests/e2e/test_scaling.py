@@ -50,6 +50,7 @@ def test_nothing_is_written_while_nothing_changes(namespace, operator, demand, w
     demand.set(70)
     namespace.scaler("shop", demand.query)
     wait_for(lambda: namespace.status("shop").get("readyReplicas") == 10)
+    namespace.await_condition("shop", "ForecastAvailable", "False", "TooLittleHistory")
     operator.await_ticks(2)
     version = namespace.get("pscaler", "shop")["metadata"]["resourceVersion"]
     operator.await_ticks(8)
