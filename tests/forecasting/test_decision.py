@@ -94,6 +94,22 @@ def test_while_a_forecast_is_awaited_demand_may_still_raise(decide_on):
     assert (decision.desired, decision.source) == (10, Source.REACTIVE)
 
 
+@pytest.mark.parametrize(
+    ("demand", "desired", "source"),
+    [
+        (70.0, 10, Source.HEADROOM),
+        (20.0, 8, Source.AWAITED),
+        (56.0, 8, Source.AWAITED),
+    ],
+)
+def test_while_a_forecast_is_overdue_replicas_rise_like_the_hpas_and_never_fall(
+    decide_on, demand, desired, source
+):
+    overdue = Awaited("Awaited", "the first fit is on its way", overdue=True)
+    decision = decide_on((demand, overdue), replicas=8)
+    assert (decision.desired, decision.source) == (desired, source)
+
+
 def test_an_awaited_forecast_does_not_keep_an_outage_from_holding(decide_on):
     assert decide_on((DOWN, AWAITED), replicas=8).source is Source.HELD
 

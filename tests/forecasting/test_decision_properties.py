@@ -57,7 +57,11 @@ memories = st.builds(
 readings = st.builds(Reading, demands, st.just(NOW))
 outages = st.just(Unavailable("Unreachable", "no answer"))
 no_forecasts = st.sampled_from(
-    [Undecided("TooLittleHistory", "too little"), Awaited("Awaited", "on its way")]
+    [
+        Undecided("TooLittleHistory", "too little"),
+        Awaited("Awaited", "on its way"),
+        Awaited("Awaited", "late", overdue=True),
+    ]
 )
 forecasts = no_forecasts | st.builds(
     lambda upper, start, valid: Forecast(

@@ -80,6 +80,11 @@ def test_a_sudden_zero_is_believed_after_the_grace(doubt, now):
     assert since == now
 
 
+def test_the_wait_that_is_left_is_told(doubt, now):
+    demand, _ = doubt(0.0, zero_since=now, after=420)
+    assert "another 3 min" in demand.message
+
+
 def test_a_zero_at_a_known_hour_is_believed_at_once(doubt, now):
     hour = int(now // HOUR) % 24
     assert isinstance(doubt(0.0, known=ZeroKnowledge(frozenset({hour})))[0], Reading)
@@ -124,3 +129,9 @@ def test_positive_demand_in_between_restarts_the_clock(doubt, now):
     demand, since = doubt(0.0, zero_since=since, after=600)
     assert demand.reason == "SuddenZero"
     assert since == now + 600
+
+
+def test_a_clock_that_was_set_back_makes_no_wait_longer(doubt, now):
+    demand, since = doubt(0.0, zero_since=now + 86_400)
+    assert demand.reason == "SuddenZero"
+    assert since == now

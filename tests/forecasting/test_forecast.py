@@ -19,6 +19,9 @@ def hill(make_forecast):
         (60, 120, True),
         (-1, 120, False),
         (0, 241, False),
+        (240, 240, False),
+        (239.9, 240, True),
+        (240, 240, False),
         (300, 360, False),
     ],
 )
@@ -65,6 +68,10 @@ def test_the_next_peak_is_the_highest_point_still_ahead(hill, now):
     assert hill.next_peak(now + 180) == (now + 180, 30.0)
 
 
+def test_the_step_that_holds_now_may_be_the_next_peak(make_forecast, now):
+    assert make_forecast(9.0, 2.0, 1.0).next_peak(now + 59) == (now, 9.0)
+
+
 def test_before_the_grid_all_of_it_is_still_ahead(hill, now):
     assert hill.next_peak(now - 3600) == (now + 120, 40.0)
 
@@ -81,4 +88,4 @@ def test_a_forecast_of_nothing_answers_nothing(make_forecast, now):
     empty = make_forecast()
     assert math.isnan(empty.upper_peak(now, now))
     assert empty.next_peak(now) is None
-    assert not empty.covers(now, now + 1)
+    assert not empty.covers(now, now)
