@@ -19,7 +19,6 @@ def hill(make_forecast):
         (60, 120, True),
         (-1, 120, False),
         (0, 241, False),
-        (240, 240, False),
         (239.9, 240, True),
         (240, 240, False),
         (300, 360, False),
