@@ -66,6 +66,8 @@ def test_scaling_down_never_becomes_scaling_up():
 def test_a_recommendation_as_old_as_the_window_is_forgotten():
     assert stable(3, 10, (300, 8)) == (3, None)
     assert stable(3, 10, (299, 8)) == (8, "ScaleDownStabilized")
+    assert stable(20, 10, (60, 14), up=60) == (20, None)
+    assert stable(20, 10, (59, 14), up=60) == (14, "ScaleUpStabilized")
 
 
 def test_on_the_way_up_the_lowest_recent_recommendation_counts():
@@ -88,6 +90,11 @@ def test_pods_allow_so_many_more_or_fewer():
 def test_percent_is_of_the_replicas_at_the_start_of_the_period():
     assert limited(20, 10, up=rules((PERCENT, 50))) == (15, "ScaleUpLimit")
     assert limited(2, 10, down=rules((PERCENT, 50))) == (5, "ScaleDownLimit")
+
+
+def test_a_percent_is_a_hundredth():
+    assert limited(5000, 1000, up=rules((PERCENT, 25)), most=5000)[0] == 1250
+    assert limited(2, 1000, down=rules((PERCENT, 25)))[0] == 750
 
 
 def test_a_small_percentage_of_few_replicas_still_lets_them_grow():
@@ -144,6 +151,12 @@ def test_a_count_out_of_bounds_is_brought_back_whatever_the_policies_say():
 def test_minimum_and_maximum_name_themselves():
     assert limited(50, 10, most=20) == (20, "TooManyReplicas")
     assert limited(0, 10, least=3) == (3, "TooFewReplicas")
+
+
+def test_where_policy_and_bound_say_the_same_the_bound_is_named():
+    pods = rules((PODS, 4))
+    assert limited(50, 10, up=pods, most=14) == (14, "TooManyReplicas")
+    assert limited(0, 10, down=pods, least=6) == (6, "TooFewReplicas")
 
 
 def test_the_defaults_are_those_of_the_hpa():
