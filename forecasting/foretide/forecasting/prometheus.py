@@ -3,6 +3,7 @@
 Anything that speaks the API will do: Prometheus, Thanos, Mimir, VictoriaMetrics.
 """
 
+import base64
 import errno
 import json
 import ssl
@@ -37,10 +38,10 @@ class PrometheusSource:
     timeout: float = 10.0
 
     def request_headers(self) -> dict[str, str]:
-        """The headers to send, the bearer token among them.
+        """The headers to send, credentials among them.
 
         Raises:
-            OSError: the token file cannot be read, or holds what no header can carry.
+            OSError: a file with a secret cannot be read, or holds what no header can carry.
         """
         headers = dict(self.headers)
         if self.bearer_token_file is not None:
@@ -49,17 +50,11 @@ class PrometheusSource:
             if not (token.isascii() and token.isprintable()):
                 raise _unusable(self.bearer_token_file)
             headers["Authorization"] = f"Bearer {token}"
+        elif self.username is not None:
+            password = _secret(self.password_file) if self.password_file else ""
+            pair = base64.b64encode(f"{self.username}:{password}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
         return headers
-
-    def basic_auth(self) -> tuple[str, str] | None:
-        """User name and password, or None.
-
-        Raises:
-            OSError: the password file cannot be read.
-        """
-        if self.username is None:
-            return None
-        return self.username, _secret(self.password_file) if self.password_file else ""
 
 
 class DemandSource(Protocol):
@@ -126,7 +121,6 @@ class PrometheusDemand:
             path,
             data=dict(form),
             headers=self._source.request_headers(),
-            auth=self._source.basic_auth() or httpx.USE_CLIENT_DEFAULT,
         ) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():

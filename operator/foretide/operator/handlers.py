@@ -121,16 +121,9 @@ def _key(namespace: str | None, reference: Mapping[str, Any]) -> tuple[str, str,
     return namespace or "", group, str(reference.get("kind", "")), str(reference.get("name", ""))
 
 
-async def watch_file(path: Any, settings: SettingsHolder, fleet: Fleet) -> None:
-    """Follow a configuration file for ever, at a cost of one `stat` a second."""
-    seen: tuple[float, int] | None = None
+async def follow_file(settings: SettingsHolder, fleet: Fleet) -> None:
+    """Look at the configuration's file each second, for ever."""
     while True:
-        try:
-            stat = path.stat()
-            if (stat.st_mtime, stat.st_size) != seen:
-                seen = stat.st_mtime, stat.st_size
-                if settings.offer(path.read_text(encoding="utf-8"), origin=str(path)):
-                    fleet.wake_all()
-        except OSError as error:
-            logger.debug("Configuration %s: %s", path, error)
+        if settings.poll():
+            fleet.wake_all()
         await asyncio.sleep(1)

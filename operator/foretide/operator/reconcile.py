@@ -211,6 +211,7 @@ class Reconciler:
     ) -> tuple[Target, Circumstances]:
         """Patch the replicas if all that may forbid it does not. Returns the target as it is."""
         now = self.clock()
+        self.settings.poll()
         settings = self.settings.current
         circumstances = Circumstances(
             mode=scaler.mode,

@@ -22,7 +22,7 @@ from .cluster import KubernetesCluster, load_client
 from .fitting import ProcessFitter
 from .fleet import Fleet
 from .forecasts import Forecasts
-from .handlers import build_registry, post_event, watch_file
+from .handlers import build_registry, follow_file, post_event
 from .leadership import Leadership
 from .reconcile import Reconciler
 from .settings import OperatorSettings, SettingsHolder, parse, read_file
@@ -61,7 +61,7 @@ async def run(options: RunOptions) -> int:
         OSError: the port is taken.
     """
     initial = parse(read_file(options.config_file)) if options.config_file else OperatorSettings()
-    settings = SettingsHolder(initial)
+    settings = SettingsHolder(initial, options.config_file)
     telemetry = Telemetry()
     client = load_client(options.kubeconfig)
     cluster = KubernetesCluster(client)
@@ -100,7 +100,7 @@ async def run(options: RunOptions) -> int:
     logger.info("Metrics and health on port %d.", server.port)
     background = [asyncio.create_task(_monitor_loop(telemetry, options.loop_monitor))]
     if options.config_file is not None:
-        background.append(asyncio.create_task(watch_file(options.config_file, settings, fleet)))
+        background.append(asyncio.create_task(follow_file(settings, fleet)))
     try:
         if options.elect:
             standing_by.set()

@@ -175,11 +175,31 @@ def explain(error: ValidationError) -> str:
 
 
 class SettingsHolder:
-    """The configuration in force, replaced as a whole."""
+    """The configuration in force, replaced as a whole; it may follow a `file`."""
 
-    def __init__(self, settings: OperatorSettings) -> None:
+    def __init__(self, settings: OperatorSettings, file: Path | None = None) -> None:
         self.current = settings
         self._text: str | None = None
+        self._file = file
+        self._seen: tuple[int, int, int] | None = None
+
+    def poll(self) -> bool:
+        """Take over the file if it has changed, at the cost of one `stat`; whether it was.
+
+        What is about to change replicas calls this first, so that the kill switch acts at once.
+        """
+        if self._file is None:
+            return False
+        try:
+            stat = self._file.stat()
+            seen = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            if seen == self._seen:
+                return False
+            self._seen = seen
+            return self.offer(read_file(self._file), origin=str(self._file))
+        except (OSError, ConfigurationError) as error:
+            logger.debug("Configuration %s: %s", self._file, error)
+            return False
 
     def offer(self, text: str, *, origin: str) -> bool:
         """Put a new document in force; a broken one is logged and refused."""
