@@ -49,22 +49,33 @@ class ProcessFitter:
         self._job = job
         self._pool: ProcessPoolExecutor | None = None
         self._places = asyncio.Semaphore(workers)
+        self._occupied: set[asyncio.Task[FitReport]] = set()
         self._busy = 0
         self._reaper: asyncio.TimerHandle | None = None
 
     async def fit(self, request: FitRequest) -> FitReport:
         """See `Fitter`."""
-        async with self._places:
-            self._busy += 1
-            if self._reaper is not None:
-                self._reaper.cancel()
-            try:
-                return await self._fit(request)
-            finally:
-                self._busy -= 1
-                if self._busy == 0:
-                    loop = asyncio.get_running_loop()
-                    self._reaper = loop.call_later(self._idle_timeout, self._stop_idle)
+        await self._places.acquire()
+        task = asyncio.create_task(self._occupy(request))
+        self._occupied.add(task)
+        task.add_done_callback(self._occupied.discard)
+        # An abandoned fit keeps its place, and its time limit, until its worker is done with it.
+        # Let go, the next one would wait in the pool, where a cancelled future stops the thread
+        # that tells all others that the pool broke (Python 3.11).
+        return await asyncio.shield(task)
+
+    async def _occupy(self, request: FitRequest) -> FitReport:
+        self._busy += 1
+        if self._reaper is not None:
+            self._reaper.cancel()
+        try:
+            return await self._fit(request)
+        finally:
+            self._places.release()
+            self._busy -= 1
+            if self._busy == 0:
+                loop = asyncio.get_running_loop()
+                self._reaper = loop.call_later(self._idle_timeout, self._stop_idle)
 
     async def _fit(self, request: FitRequest) -> FitReport:
         began = time.monotonic()

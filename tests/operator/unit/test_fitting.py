@@ -88,21 +88,31 @@ async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, 
     assert await one.fit(0) is None
 
 
-async def test_fits_that_wait_behind_cancelled_ones_always_get_an_answer(fitter):
-    one = fitter(time.sleep, workers=2, timeout=30)
+async def abandon(fits):
+    tasks = [asyncio.create_task(fit) for fit in fits]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_fits_that_wait_behind_abandoned_ones_always_get_an_answer(fitter):
+    one = fitter(time.sleep, workers=2, timeout=1)
     for _ in range(4):
-        abandoned = [asyncio.create_task(one.fit(60)) for _ in range(2)]
-        for _ in range(5):
-            await asyncio.sleep(0)
-        for task in abandoned:
-            task.cancel()
-        await asyncio.gather(*abandoned, return_exceptions=True)
-    one._timeout = 1
-    slow = asyncio.create_task(one.fit(60))
-    await asyncio.sleep(0)
+        await abandon(one.fit(60) for _ in range(2))
+    answers = await asyncio.wait_for(asyncio.gather(one.fit(60), one.fit(60)), 25)
+    assert {failure(answer) for answer in answers} <= {"FitTimeout", "WorkerDied"}
     one._timeout = 30
-    assert failure(await asyncio.wait_for(one.fit(60), 25)) == "WorkerDied"
-    assert failure(await slow) == "FitTimeout"
+    assert await one.fit(0) is None
+
+
+async def test_a_fit_that_is_abandoned_before_its_turn_costs_nothing(fitter):
+    one = fitter(time.sleep, timeout=30)
+    first = asyncio.create_task(one.fit(0.3))
+    await abandon(one.fit(60) for _ in range(5))
+    assert await first is None
+    assert await asyncio.wait_for(one.fit(0), 25) is None
 
 
 async def test_idle_workers_are_stopped_and_started_again(fitter, patience):
