@@ -26,6 +26,9 @@ def metric(**changes):
         ({"forecast": {"quantile": 2}}, "quantile"),
         ({"behavior": {"scaleUp": {"policies": []}}}, "policies"),
         ({"scaleTargetRef": {"kind": "Deployment", "name": ""}}, "name"),
+        ({"scaleTargetRef": {"kind": "Deployment", "name": "../../victim/deployments/x"}}, "name"),
+        ({"scaleTargetRef": {"kind": "Deployment", "name": ".."}}, "name"),
+        ({"metrics": [metric(name="two\nlines")]}, "name"),
     ],
 )
 def test_admission_refuses(spec, said, namespace, refused):

@@ -78,3 +78,20 @@ def test_an_outage_of_one_metric_still_lets_the_other_scale_up(
         demand.set(7)
         operator.await_ticks(4)
     assert min(record.seen) == 5
+
+
+def test_a_range_that_fades_out_is_not_taken_for_less_demand(namespace, operator, demand, wait_for):
+    """rate(…[1m]) falls for a minute when its series dies, before it answers nothing."""
+    namespace.deployment("shop", 2)
+    demand.set(7)
+    # With a scrape each second this is about 7 x 10, and falls smoothly once scrapes fail.
+    query = f"sum(sum_over_time({demand.query[4:-1]}[10s]))"
+    namespace.scaler("shop", query)
+    namespace.await_replicas("shop", lambda replicas: replicas >= 9)
+    operator.await_ticks(2)
+    replicas = namespace.replicas("shop")
+    with namespace.history("shop") as record:
+        demand.set("absent")
+        namespace.await_condition("shop", "MetricsAvailable", "False", "Empty", within=60)
+        operator.await_ticks(3)
+    assert min(record.seen) >= replicas

@@ -206,3 +206,23 @@ def test_a_fit_prints_nothing():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout + done.stderr == ""
+
+
+def test_a_zero_that_has_just_begun_does_not_vouch_for_itself(fit):
+    peaks = history(daily)
+    peaks.iloc[-6:] = 0.0
+    assert fit(peaks).zeros.hours == frozenset()
+
+
+def test_one_past_outage_does_not_vouch_for_the_next(fit):
+    peaks = history(daily)
+    peaks.iloc[100:112] = 0.0
+    assert fit(peaks).zeros.hours == frozenset()
+
+
+def test_a_history_with_hardly_any_points_is_too_little(fit):
+    assert fit(history(daily).iloc[::50]).reason == "TooLittleHistory"
+
+
+def test_a_history_that_ended_days_ago_is_too_old(fit):
+    assert fit(history(daily).iloc[:-144]).reason == "HistoryOld"

@@ -90,6 +90,13 @@ class Memory:
         """
         return cls((Recommendation(now, replicas),), tuple(changes))
 
+    def known_at(self, now: float, changes: Sequence[Change]) -> "Memory":
+        """Memory with these changes, and without what a clock that was set back puts ahead."""
+        return Memory(
+            tuple(past for past in self.recommendations if past.at <= now),
+            tuple(change for change in changes if change.at <= now),
+        )
+
     def after(self, decision: "Decision", behavior: Behavior, now: float) -> "Memory":
         """Memory with this decision's recommendation in it, and what is too old left out."""
         horizon = now - behavior.longest_memory

@@ -97,7 +97,7 @@ def doubt_sudden_zero(
     keeps the latter, and hands it in again at the next tick.
     """
     if isinstance(demand, Unavailable):
-        return demand, zero_since  # an outage in the middle does not restart the clock
+        return demand, None  # only zeros that were seen count: a crashing exporter shows few
     if demand.value > 0:
         return demand, None
     # Never later than now: a clock that was set back must not make the wait longer.

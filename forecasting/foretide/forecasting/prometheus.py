@@ -3,6 +3,7 @@
 Anything that speaks the API will do: Prometheus, Thanos, Mimir, VictoriaMetrics.
 """
 
+import asyncio
 import base64
 import errno
 import json
@@ -90,7 +91,7 @@ class PrometheusDemand:
         form = {
             **self._source.params,
             "query": query,
-            "time": f"{now:.3f}",
+            # No time is sent: by Prometheus' own clock now is now, whatever ours says.
             # Prometheus answers with samples of up to 5 minutes ago unless told otherwise, and
             # shows the time of evaluation instead of theirs: this is what finds a stale series.
             "lookback_delta": f"{stale_after:g}s",
@@ -98,8 +99,10 @@ class PrometheusDemand:
             "limit": "2",
         }
         try:
-            status, body = await self._post("api/v1/query", form)
-        except httpx.TimeoutException:
+            # The client's own timeout is for each read: a trickle would go on for ever.
+            async with asyncio.timeout(self._source.timeout):
+                status, body = await self._post("api/v1/query", form)
+        except (httpx.TimeoutException, TimeoutError):
             return Unavailable("Unreachable", f"no answer within {self._source.timeout:g} s")
         except httpx.HTTPError as error:
             return Unavailable("Unreachable", f"cannot connect: {_short(error)}")

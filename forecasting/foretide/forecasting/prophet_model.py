@@ -21,6 +21,8 @@ from .worker import FitRequest  # noqa: E402
 Values = npt.NDArray[np.float64]
 
 _DAY = 86_400.0
+# The share of the wanted history that must really be there: scrapes fail now and then.
+_COVERAGE = 0.8
 
 # Stan's progress belongs to nobody's log. With no handler of its own, cmdstanpy would set its level
 # anew when it is loaded.
@@ -49,6 +51,15 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
             "TooLittleHistory",
             f"needs {_span(request.min_history)} of history, has {_span(span)}",
         )
+    covered = len(peaks) * request.step
+    if covered < _COVERAGE * request.min_history:
+        return Undecided(
+            "TooLittleHistory",
+            f"needs {_span(request.min_history)} of history, has {_span(covered)} with gaps",
+        )
+    age = request.now - peaks.index[-1].timestamp() - request.step
+    if age > max(3 * request.step, 1_800.0):
+        return Undecided("HistoryOld", f"the history ends {_span(age)} ago")
     model = _model(span)
     model.fit(pd.DataFrame({"ds": local_clock(peaks.index, request.time_zone), "y": peaks}))
 
@@ -75,8 +86,21 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
         valid_until=start + request.step * steps,
         history_seconds=span,
         history_points=len(peaks),
-        zeros=ZeroKnowledge(frozenset(int(at.hour) for at in peaks.index[peaks == 0])),
+        zeros=_known_zeros(peaks, request.now),
     )
+
+
+def _known_zeros(peaks: "pd.Series[float]", now: float) -> ZeroKnowledge:
+    """The hours at which demand is zero as a rule: on two or more days, all before yesterday.
+
+    A zero that has just begun must not vouch for itself, nor one past outage for the next.
+    """
+    before = pd.Timestamp(now - _DAY, unit="s", tz="UTC")
+    zeros = [at for at in peaks.index[peaks == 0] if at < before]
+    days: dict[int, set[object]] = {}
+    for at in zeros:
+        days.setdefault(int(at.hour), set()).add(at.date())
+    return ZeroKnowledge(frozenset(hour for hour, seen in days.items() if len(seen) >= 2))
 
 
 def local_clock(index: "pd.Index[Any]", time_zone: str) -> pd.DatetimeIndex:

@@ -7,7 +7,7 @@ because the client's typed models cost more CPU than all the rest of a tick.
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,6 +23,11 @@ from .api.predictivescaler import ScaleTargetRef
 # object of a custom kind may stay the same while its pods do not.
 _PODS_MAX_AGE = 60.0
 _DISCOVERY_MAX_AGE = 600.0
+_READINESS_KEPT = 5_000
+
+
+# Whether a change may still be made; asked right before it is sent.
+Guard = Callable[[], bool]
 
 
 class ClusterError(Exception):
@@ -67,11 +72,13 @@ class Cluster(Protocol):
         """The target's replicas and how many of them are ready."""
         ...
 
-    async def set_replicas(self, target: Target, replicas: int) -> Target:
+    async def set_replicas(self, target: Target, replicas: int, guard: Guard) -> Target:
         """Patch the scale subresource, unless the replicas are no longer what was read."""
         ...
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    async def patch_status(
+        self, namespace: str, name: str, status: Mapping[str, Any], guard: Guard
+    ) -> None:
         """Merge into a PredictiveScaler's status; keys set to None are removed."""
         ...
 
@@ -117,7 +124,7 @@ class KubernetesCluster:
         readiness = await self._read_readiness(target, scale)
         return replace(target, ready=readiness.ready, unschedulable=readiness.unschedulable)
 
-    async def set_replicas(self, target: Target, replicas: int) -> Target:
+    async def set_replicas(self, target: Target, replicas: int, guard: Guard) -> Target:
         """See `Cluster`."""
         expected = target
         for _ in range(5):
@@ -126,9 +133,7 @@ class KubernetesCluster:
                 "spec": {"replicas": replicas},
             }
             try:
-                scale = await self.request(
-                    "PATCH", target.path, body, content_type="application/merge-patch+json"
-                )
+                scale = await self._patch(target.path, body, guard)
             except ClusterError as error:
                 if error.status != 409:
                     raise
@@ -150,14 +155,24 @@ class KubernetesCluster:
             )
         raise WriteConflict("Conflict", "the target keeps changing, trying again later", 409)
 
-    async def patch_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    async def patch_status(
+        self, namespace: str, name: str, status: Mapping[str, Any], guard: Guard
+    ) -> None:
         """See `Cluster`."""
         path = (
-            f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PLURAL}/{quote(name)}/status"
+            f"/apis/{GROUP}/{VERSION}/namespaces/{_part(namespace)}/{PLURAL}/{_part(name)}/status"
         )
-        await self.request(
-            "PATCH", path, {"status": status}, content_type="application/merge-patch+json"
-        )
+        await self._patch(path, {"status": status}, guard)
+
+    async def _patch(self, path: str, body: Any, guard: Guard) -> Any:
+        def send() -> Any:
+            # Asked here, at the last moment: the call may have waited for a thread longer than
+            # leadership lasts.
+            if not guard():
+                raise ClusterError("NoLongerAllowed", "what allowed the change has ended meanwhile")
+            return self._request("PATCH", path, body, "application/merge-patch+json")
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, send)
 
     async def request(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
@@ -198,7 +213,7 @@ class KubernetesCluster:
         if known is None or time.monotonic() - known[0] > _DISCOVERY_MAX_AGE:
             known = (time.monotonic(), await self._discover(ref))
             self._plurals[key] = known
-        return f"{_api_root(ref)}/namespaces/{quote(namespace)}/{known[1]}/{quote(ref.name)}/scale"
+        return f"{_api_root(ref)}/namespaces/{_part(namespace)}/{known[1]}/{_part(ref.name)}/scale"
 
     async def _discover(self, ref: ScaleTargetRef) -> str:
         try:
@@ -219,6 +234,19 @@ class KubernetesCluster:
             raise TargetMissing("TargetNotScalable", f"{ref.kind} has no scale subresource", 404)
         return str(plurals[0])
 
+    async def _list_pods(self, namespace: str, selector: str) -> list[Mapping[str, Any]]:
+        """All pods of a selector, in pages: parsing a thousand at once would block everything."""
+        pods: list[Mapping[str, Any]] = []
+        page = {"labelSelector": selector, "limit": "200"}
+        while True:
+            path = f"/api/v1/namespaces/{_part(namespace)}/pods?{urlencode(page)}"
+            answer = await self.request("GET", path)
+            pods += answer["items"]
+            following = answer.get("metadata", {}).get("continue")
+            if not following:
+                return pods
+            page["continue"] = following
+
     async def _read_readiness(self, target: Target, scale: Mapping[str, Any]) -> _Readiness:
         known = self._readiness.get(target.path)
         if (
@@ -229,11 +257,7 @@ class KubernetesCluster:
         ):
             return known
         selector = scale.get("status", {}).get("selector")
-        pods: list[Mapping[str, Any]] = []
-        if selector:
-            query = urlencode({"labelSelector": selector, "resourceVersion": "0"})
-            path = f"/api/v1/namespaces/{quote(target.namespace)}/pods?{query}"
-            pods = (await self.request("GET", path))["items"]
+        pods = await self._list_pods(target.namespace, selector) if selector else []
         alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
         ready = sum(_condition(pod, "Ready") == ("True", "") for pod in alive)
         fresh = _Readiness(
@@ -245,6 +269,8 @@ class KubernetesCluster:
             ),
             settled=ready == target.replicas == len(alive),
         )
+        if len(self._readiness) >= _READINESS_KEPT:
+            self._readiness.clear()  # targets that are gone leave theirs behind
         self._readiness[target.path] = fresh
         return fresh
 
@@ -266,11 +292,22 @@ def load_client(kubeconfig: str | None, context: str | None = None) -> kubernete
             kubernetes.config.load_kube_config(
                 kubeconfig, context=context, client_configuration=configuration
             )
-    except (kubernetes.config.ConfigException, OSError) as error:
-        raise ClusterError("NoCluster", f"no cluster to talk to: {error}") from None
+    except Exception as error:  # a broken kubeconfig raises whatever its parser does
+        kind = type(error).__name__
+        detail = str(error).splitlines()[0] if isinstance(error, OSError | LookupError) else kind
+        if isinstance(error, kubernetes.config.ConfigException):
+            detail = str(error)
+        raise ClusterError("NoCluster", f"no cluster to talk to: {detail}") from None
     configuration.connection_pool_maxsize = 16
     configuration.retries = urllib3.Retry(total=0)
     return kubernetes.client.ApiClient(configuration)
+
+
+def _part(text: str) -> str:
+    """A name as one part of a path, whatever is in it."""
+    if text in ("", ".", ".."):
+        raise ClusterError("BadName", f"{text!r} is not a name")
+    return quote(text, safe="")
 
 
 def _api_root(ref: ScaleTargetRef) -> str:

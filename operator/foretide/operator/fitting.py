@@ -9,6 +9,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -130,6 +131,8 @@ def _failed(reason: str, message: str, seconds: float) -> FitReport:
 
 def _prepare_worker() -> None:
     """Runs in each new worker: decisions come first, and no worker outlives the operator."""
+    # Ctrl-C reaches the whole group; it is the operator that ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(10)
     # One BLAS thread: with more, two workers starve the event loop on a small machine.

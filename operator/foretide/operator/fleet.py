@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .api.predictivescaler import PredictiveScalerSpec
 from .owners import Autoscaler, Claim, TargetKey, other_owner, target_key
 from .reconcile import Reconciler, ScalerGone
 from .scaler import Scaler
@@ -55,8 +56,10 @@ class Fleet:
         old = scaler.spec
         scaler.update(body)
         self._record_claim(scaler)
-        if old is None or scaler.spec is None or _asks_anew(old, scaler.spec):
+        if old is None or scaler.spec is None or _queries(old) != _queries(scaler.spec):
             self.reconciler.forecasts.forget(uid)
+        elif old.forecast != scaler.spec.forecast:
+            self.reconciler.forecasts.expire(uid)
         wake.set()
 
     def remove(self, uid: str) -> None:
@@ -78,9 +81,10 @@ class Fleet:
                 self.remove(scaler.uid)
 
     def wake_all(self) -> None:
-        """Tick all resources now: the configuration has changed."""
-        for _, _, wake in self._members.values():
-            wake.set()
+        """Tick all resources soon, not all in one instant: the configuration has changed."""
+        loop = asyncio.get_running_loop()
+        for place, (_, _, wake) in enumerate(self._members.values()):
+            loop.call_later(place * _FIRST_TICK_SPACING, wake.set)
 
     def owner_of(self, scaler: Scaler) -> str | None:
         """Who else scales this resource's target."""
@@ -172,10 +176,6 @@ class Fleet:
                 pass
 
 
-def _asks_anew(old: Any, new: Any) -> bool:
-    """Whether a forecast made for the old spec says nothing about the new one."""
-    return bool(
-        old.forecast != new.forecast
-        or [(metric.query, metric.source) for metric in old.metrics]
-        != [(metric.query, metric.source) for metric in new.metrics]
-    )
+def _queries(spec: PredictiveScalerSpec) -> list[tuple[str, str]]:
+    """What a forecast is of: for another query it says nothing."""
+    return [(metric.query, metric.source) for metric in spec.metrics]

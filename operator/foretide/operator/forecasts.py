@@ -63,11 +63,21 @@ class Forecasts:
     def refresh(self, uid: str, metric: int, request: FitRequest, *, refit_every: float) -> Slot:
         """Start a fit in the background if one is due, and return the slot as it is now."""
         slot = self.slot(uid, metric)
+        # A clock that was set back must not put off the next fit for as long.
+        slot.due_at = min(slot.due_at, request.now + refit_every)
         if slot.task is None and request.now >= slot.due_at:
             slot.task = asyncio.create_task(
                 self._fit(slot, request, refit_every), name=f"fit {uid}/{metric}"
             )
         return slot
+
+    def expire(self, uid: str) -> None:
+        """Have all of a resource's forecasts made anew; those that there are serve until then."""
+        for key, slot in self._slots.items():
+            if key[0] == uid:
+                if slot.task is not None:
+                    slot.task.cancel()
+                slot.task, slot.due_at = None, 0.0
 
     def forget(self, uid: str) -> None:
         """Drop all of a resource's forecasts: it is gone, or asks for something else now."""

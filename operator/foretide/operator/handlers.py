@@ -1,6 +1,5 @@
 """Kopf's part: it watches, we decide."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, cast
@@ -11,19 +10,15 @@ from .api.crds import GROUP, PLURAL, VERSION
 from .fleet import Fleet
 from .owners import Autoscaler
 from .scaler import Scaler
-from .settings import SettingsHolder
 
 logger = logging.getLogger(__name__)
 
-CONFIG_KEY = "foretide.yaml"
 # Kopf always passes the indices; the default is for its type of handlers only.
 _NO_INDEX = cast("kopf.Index[Any, Any]", {})
 
 
-def build_registry(
-    fleet: Fleet, settings: SettingsHolder, *, config_map: tuple[str, str] | None = None
-) -> kopf.OperatorRegistry:
-    """All handlers. `config_map` is the (namespace, name) of the configuration, if it is one."""
+def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
+    """All handlers."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -68,23 +63,6 @@ def build_registry(
         else:
             fleet.upsert(dict(body))
 
-    if config_map is not None:
-        where, which = config_map
-
-        @kopf.on.event(
-            "",
-            "v1",
-            "configmaps",
-            registry=registry,
-            when=lambda namespace, name, **_: (namespace, name) == (where, which),
-        )
-        async def configuration(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
-            text = (body.get("data") or {}).get(CONFIG_KEY)
-            if event.get("type") == "DELETED" or text is None:
-                return
-            if settings.offer(text, origin=f"ConfigMap {where}/{which}"):
-                fleet.wake_all()
-
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         await fleet.stop()
@@ -119,11 +97,3 @@ class _Either(Mapping[Any, Any]):
 def _key(namespace: str | None, reference: Mapping[str, Any]) -> tuple[str, str, str, str]:
     group = str(reference.get("apiVersion", "")).rpartition("/")[0]
     return namespace or "", group, str(reference.get("kind", "")), str(reference.get("name", ""))
-
-
-async def follow_file(settings: SettingsHolder, fleet: Fleet) -> None:
-    """Look at the configuration's file each second, for ever."""
-    while True:
-        if settings.poll():
-            fleet.wake_all()
-        await asyncio.sleep(1)

@@ -51,6 +51,7 @@ class Leadership:
         self._seen: tuple[Any, ...] | None = None
         self._seen_at = 0.0
         self._lease: dict[str, Any] | None = None
+        self._trouble: str | None = None
 
     @property
     def held(self) -> bool:
@@ -58,6 +59,11 @@ class Leadership:
         return (
             self._renewed_at is not None and self._clock() - self._renewed_at < self._renew_deadline
         )
+
+    @property
+    def is_standing_by(self) -> bool:
+        """Whether the lease has been seen in somebody else's hands: ready to take over."""
+        return self._lease is not None
 
     async def acquire(self) -> None:
         """Wait until the lease is held."""
@@ -107,8 +113,11 @@ class Leadership:
                     "PUT", f"{self._collection}/{self._name}", body
                 )
         except ClusterError as error:
-            logger.debug("Lease: %s", error.message)
+            if error.message != self._trouble:
+                logger.warning("The lease cannot be had: %s", error.message)
+                self._trouble = error.message
             return False
+        self._trouble = None
         # From before the request: the others count from when they saw it, which was later.
         self._renewed_at = attempted_at
         return True

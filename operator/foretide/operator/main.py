@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -83,11 +84,17 @@ def _operator(options: argparse.Namespace) -> int:
         return _fail(f"{error.name} is not installed: pip install 'foretide[operator]'")
 
     host, _, port = options.listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
     config_map = tuple(options.config_map.split("/")) if options.config_map else None
     if not port.isdecimal() or int(port) > 65_535:
         return _fail("--listen wants HOST:PORT, for example 0.0.0.0:8080")
     if config_map is not None and (len(config_map) != 2 or not all(config_map)):
         return _fail("--config-map wants NAMESPACE/NAME")
+    for name in (*options.namespace, options.lease_namespace):
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+            return _fail(f"{name[:70]!r} is not the name of a namespace; patterns are not taken")
+    if options.config and config_map:
+        return _fail("give --config or --config-map, not both")
     logs.configure(options.log_format, verbose=options.verbose)
     try:
         return asyncio.run(

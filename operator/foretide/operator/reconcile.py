@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -115,7 +116,7 @@ class Reconciler:
             # A change of tomorrow, from a hand-edited status, would count for ever.
             scaler.changes = tuple(past for past in scaler.changes if past.at <= now + _CLOCK_SKEW)
             scaler.memory = Memory.starting_at(target.replicas, now, scaler.changes)
-        memory = replace(scaler.memory, changes=scaler.changes)
+        memory = scaler.memory.known_at(now, scaler.changes)
         decision = decide(Observation(target.replicas, observed), policy, memory, now=now)
         scaler.memory = memory.after(decision, policy.behavior, now)
         target, circumstances = await self._act(scaler, policy, target, decision)
@@ -234,7 +235,11 @@ class Reconciler:
             self._announce_recommendation(scaler, policy, target, decision)
             return target, circumstances
         try:
-            changed = await self.cluster.set_replicas(target, decision.desired)
+            changed = await self.cluster.set_replicas(
+                target,
+                decision.desired,
+                lambda: self.may_write() and not self.settings.current.kill_switch,
+            )
         except WriteConflict as error:
             # The next tick sees the new count and decides afresh.
             self.telemetry.errors.labels(error.reason).inc()
@@ -242,8 +247,7 @@ class Reconciler:
             return target, circumstances
         except ClusterError as error:
             self.telemetry.errors.labels(error.reason).inc()
-            self.post_event(scaler, kind="Warning", reason="ScaleFailed", message=error.message)
-            return target, circumstances
+            return target, replace(circumstances, failure=error.message)
         change = Change(now, target.replicas, decision.desired)
         self._remember_change(scaler, policy, change, decision)
         return changed, circumstances
@@ -290,7 +294,11 @@ class Reconciler:
         if not self.may_write():
             return
         current = list(found)
+        told: set[str] = set()
         for condition in verdict.news(scaler.announced, current):
+            if condition.message in told:  # several conditions may have one cause
+                continue
+            told.add(condition.message)
             kind = "Warning" if condition.is_bad else "Normal"
             self.post_event(
                 scaler, kind=kind, reason=condition.reason, message=condition.message[:1000]
@@ -314,7 +322,9 @@ class Reconciler:
         if not figures:
             gone = {key: None for key in gone if key in ("decision", "forecasts")}
         try:
-            await self.cluster.patch_status(scaler.namespace, scaler.name, {**gone, **fresh})
+            await self.cluster.patch_status(
+                scaler.namespace, scaler.name, {**gone, **fresh}, self.may_write
+            )
         except ClusterError as error:
             if error.status == 404:
                 raise ScalerGone from None
@@ -347,14 +357,16 @@ class Reconciler:
             "ready": target.ready,
             "desired": decision.desired,
             "reactive": decision.floor,
-            **({"predicted": max(predicted)} if predicted else {}),
+            "predicted": max(predicted, default=math.nan),
         }
         for source, replicas in figures.items():
             self.telemetry.replicas.labels(*where, source).set(replicas)
         for answer, slot, seen in zip(answers, slots, observed, strict=True):
-            if answer.peak is not None:
-                self.telemetry.forecast_peak.labels(*where, answer.name).set(answer.peak)
+            # What is not known is not a number: the last value would look like news for ever.
+            peak = math.nan if answer.peak is None else answer.peak
+            self.telemetry.forecast_peak.labels(*where, answer.name).set(peak)
             if not isinstance(seen.demand, Reading):
+                self.telemetry.demand.labels(*where, answer.name).set(math.nan)
                 continue
             self.telemetry.demand.labels(*where, answer.name).set(seen.demand.value)
             slot.score(seen.demand.value, now)

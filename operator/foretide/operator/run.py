@@ -19,10 +19,11 @@ from foretide.forecasting.worker import FitReport
 
 from .census import Census
 from .cluster import KubernetesCluster, load_client
+from .configuration import follow_config_map, follow_file, read_config_map
 from .fitting import ProcessFitter
 from .fleet import Fleet
 from .forecasts import Forecasts
-from .handlers import build_registry, follow_file, post_event
+from .handlers import build_registry, post_event
 from .leadership import Leadership
 from .reconcile import Reconciler
 from .settings import OperatorSettings, SettingsHolder, parse, read_file
@@ -61,13 +62,16 @@ async def run(options: RunOptions) -> int:
         OSError: the port is taken.
     """
     initial = parse(read_file(options.config_file)) if options.config_file else OperatorSettings()
-    settings = SettingsHolder(initial, options.config_file)
-    telemetry = Telemetry()
     client = load_client(options.kubeconfig)
     cluster = KubernetesCluster(client)
+    if options.config_map is not None:
+        # Before the first tick: none of it may be missed, the kill switch least of all.
+        initial = parse(await read_config_map(cluster, *options.config_map))
+    settings = SettingsHolder(initial, options.config_file)
+    telemetry = Telemetry()
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
     leadership = Leadership(
-        cluster,
+        KubernetesCluster(client, threads=1),  # renewals must not queue behind slow ticks
         namespace=options.lease_namespace,
         name=options.lease_name,
         identity=identity,
@@ -92,8 +96,7 @@ async def run(options: RunOptions) -> int:
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     ready = asyncio.Event()
-    standing_by = asyncio.Event()
-    server = WebServer(telemetry, is_ready=lambda: ready.is_set() or standing_by.is_set())
+    server = WebServer(telemetry, is_ready=lambda: ready.is_set() or leadership.is_standing_by)
     await server.start(options.listen_host, options.listen_port)
     if options.port_file is not None:
         options.port_file.write_text(f"{server.port}\n", encoding="utf-8")
@@ -101,16 +104,16 @@ async def run(options: RunOptions) -> int:
     background = [asyncio.create_task(_monitor_loop(telemetry, options.loop_monitor))]
     if options.config_file is not None:
         background.append(asyncio.create_task(follow_file(settings, fleet)))
+    if options.config_map is not None:
+        following = follow_config_map(cluster, settings, fleet, *options.config_map)
+        background.append(asyncio.create_task(following))
     try:
-        if options.elect:
-            standing_by.set()
-            if not await _until_signal(leadership.acquire()):
-                return 0
+        if options.elect and not await _until_signal(leadership.acquire()):
+            return 0
         telemetry.leader.set(1)
         census = Census(cluster, fleet, options.namespaces)
         background.append(asyncio.create_task(census.keep()))
-        registry = build_registry(fleet, settings, config_map=options.config_map)
-        return await _lead(options, registry, leadership, ready)
+        return await _lead(options, build_registry(fleet), leadership, ready)
     finally:
         telemetry.leader.set(0)
         for task in background:

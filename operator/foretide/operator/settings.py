@@ -64,8 +64,27 @@ class SourceSettings(ApiModel):
             raise ValueError("url is not a valid URL") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must start with http:// or https:// and name a host")
+        try:
+            parts.port  # noqa: B018 - reading it is what checks it
+        except ValueError:
+            raise ValueError("url has a port that is not a number") from None
         if parts.username or parts.password:
             raise ValueError("url must hold no credentials: use basicAuth with a passwordFile")
+        return value
+
+    @field_validator("timeout")
+    @classmethod
+    def _patient(cls, value: float) -> float:
+        if not 1 <= value <= 60:
+            raise ValueError("timeout must be between 1s and 1m")
+        return value
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not (re.fullmatch(r"[A-Za-z0-9-]+", name) and text.isascii() and text.isprintable()):
+                raise ValueError("headers must be names and printable ASCII values")
         return value
 
     @model_validator(mode="after")
@@ -197,9 +216,11 @@ class SettingsHolder:
                 return False
             self._seen = seen
             return self.offer(read_file(self._file), origin=str(self._file))
-        except (OSError, ConfigurationError) as error:
+        except OSError as error:
             logger.debug("Configuration %s: %s", self._file, error)
-            return False
+        except ConfigurationError as error:
+            logger.error("The old configuration stays: %s", error)
+        return False
 
     def offer(self, text: str, *, origin: str) -> bool:
         """Put a new document in force; a broken one is logged and refused."""

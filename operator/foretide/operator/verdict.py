@@ -20,6 +20,7 @@ class Circumstances:
     other_owner: str | None = None
     kill_switch: bool = False
     over_limit: bool = False
+    failure: str | None = None
 
 
 def without_decision(reason: str, message: str) -> list[Condition]:
@@ -59,6 +60,13 @@ def _ready(metrics: Condition, circumstances: Circumstances) -> Condition:
     if circumstances.other_owner and circumstances.mode is Mode.AUTO:
         return Condition(
             conditions.READY, False, "Conflict", _owned_message(circumstances.other_owner)
+        )
+    if circumstances.failure:
+        return Condition(
+            conditions.READY,
+            False,
+            "ScaleFailed",
+            f"the target could not be changed: {circumstances.failure}",
         )
     if metrics.holds is False:
         return Condition(conditions.READY, False, metrics.reason, metrics.message)
@@ -107,6 +115,8 @@ def _active(decision: Decision, circumstances: Circumstances) -> Condition:
         return no("Conflict", _owned_message(circumstances.other_owner))
     if circumstances.kill_switch:
         return no("KillSwitch", "the administrator has switched all changes off")
+    if circumstances.failure:
+        return no("ScaleFailed", f"the target could not be changed: {circumstances.failure}")
     if decision.source is Source.DISABLED:
         return no("ScalingDisabled", "the target is scaled to 0")
     return Condition(conditions.ACTIVE, True, "Active", "Foretide changes the target's replicas")

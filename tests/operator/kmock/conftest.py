@@ -419,7 +419,7 @@ class Everything:
 class Operator:
     """An operator as `run.py` puts it together, with the doubles in place."""
 
-    def __init__(self, api, demand, fitter, clock, *, config_map=None, **settings):
+    def __init__(self, api, demand, fitter, clock, **settings):
         self.document = {
             "sources": {"default": {"url": "http://prometheus.example"}},
             "syncPeriod": "10m",
@@ -448,7 +448,7 @@ class Operator:
         )
         for counted in (CountingReconciler.begun, CountingReconciler.ended):
             counted.clear()
-        registry = build_registry(self.fleet, self.settings, config_map=config_map)
+        registry = build_registry(self.fleet)
         kopf.on.login(registry=registry)(self._login)
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()

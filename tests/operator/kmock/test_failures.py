@@ -175,7 +175,7 @@ async def test_a_refused_change_is_told_and_tried_again(cluster, demand, operato
     cluster.intervene("PATCH", "/scale", 403)
     await cluster.scaler()
     await operator.until(lambda: cluster.events("ScaleFailed"))
-    assert cluster.events("ScaleFailed") == ["refused with 403"]
+    assert cluster.events("ScaleFailed") == ["the target could not be changed: refused with 403"]
     await operator.until(lambda: cluster.replicas() == 5)
     assert len(cluster.status()["changes"]) == 1
 

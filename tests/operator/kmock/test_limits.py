@@ -1,6 +1,10 @@
 """What the administrator may forbid: all changes, too many changes, and changes by a follower."""
 
+import asyncio
+
 import pytest
+
+from foretide.operator.configuration import follow_config_map
 
 MINUTE = 60.0
 CONFIGURATION = "sources: {default: {url: 'http://prometheus.example'}}\nsyncPeriod: 10m\n"
@@ -95,9 +99,16 @@ async def test_who_is_not_the_leader_writes_nothing_at_all(api, cluster, demand,
 
 
 async def test_a_config_map_is_followed(cluster, demand, start, eventually, caplog):
-    operator = await start(config_map=("default", "foretide"))
+    operator = await start()
+    following = asyncio.create_task(
+        follow_config_map(
+            *(operator.cluster, operator.settings, operator.fleet, "default", "foretide"),
+            period=0.02,
+        )
+    )
     await cluster.deployment(replicas=2)
     demand.answer = 250
+    await eventually(lambda: "The old configuration stays" in caplog.text)
     await cluster.create("v1/configmaps", "other", {"data": {"foretide.yaml": "killSwitch: true"}})
     on = {"data": {"foretide.yaml": CONFIGURATION + "killSwitch: true\n"}}
     await cluster.create("v1/configmaps", "foretide", on)
@@ -115,3 +126,4 @@ async def test_a_config_map_is_followed(cluster, demand, start, eventually, capl
     await cluster.delete("v1/configmaps", "foretide")
     await operator.tick(2)
     assert cluster.condition("MetricsAvailable") == ("True", "Available")
+    following.cancel()

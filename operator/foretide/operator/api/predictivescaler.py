@@ -15,6 +15,9 @@ from foretide.forecasting import behavior as hpa
 from .fields import ApiModel, Duration, Quantity, lasting
 
 T = TypeVar("T")
+# A DNS subdomain. It becomes a part of a path at the API server, where dots and slashes would lead
+# elsewhere.
+OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
@@ -32,7 +35,7 @@ class ScaleTargetRef(ApiModel):
     api_version: str = Field(
         default="apps/v1",
         max_length=253,
-        pattern=r"^([a-z0-9.-]+/)?v[0-9a-z]+$",
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?v[0-9a-z]+$",
         description="API version of the target, for example apps/v1.",
     )
     kind: str = Field(
@@ -40,7 +43,7 @@ class ScaleTargetRef(ApiModel):
         pattern=r"^[A-Z][A-Za-z0-9]*$",
         description="Kind of the target: Deployment, StatefulSet, or any kind that has a scale subresource.",
     )
-    name: Name = Field(description="Name of the target.")
+    name: Name = Field(pattern=OBJECT_NAME, description="Name of the target.")
 
     @property
     def group(self) -> str:
@@ -62,7 +65,8 @@ class MetricSpec(ApiModel):
     name: str = Field(
         default="",
         max_length=63,
-        description="A name for status, Events and metrics. Defaults to the position in the list.",
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+        description="A name for status, Events and metrics, unlike those of the others. Defaults to demand, with its position where there are several.",
     )
     query: str = Field(
         min_length=1,
@@ -79,7 +83,7 @@ class MetricSpec(ApiModel):
         description="Name of a Prometheus source that the administrator has declared in the operator's configuration.",
     )
     per_replica: Quantity = Field(
-        description="The demand that one replica carries safely, in the unit of the query: 100, 0.5, 500m, 2k.",
+        description='The demand that one replica carries safely, in the unit of the query: 100, 500m, 2k, or "0.5" in quotes.',
     )
     target_utilization: float = Field(
         default=0.7,
@@ -160,8 +164,8 @@ class ForecastSpec(ApiModel):
         _within(self.refit_every, "forecast.refitEvery", 60, 7 * 86_400)
         _within(self.lead_time, "forecast.leadTime", 0, 4 * 3_600)
         _within(self.horizon, "forecast.horizon", self.refit_every + self.lead_time, 30 * 86_400)
-        if self.history / self.step > 200_000:
-            raise ValueError("forecast.history has more than 200000 steps: raise forecast.step")
+        if max(self.history, self.horizon) / self.step > 50_000:
+            raise ValueError("forecast has more than 50000 steps: raise forecast.step")
         return self
 
 
@@ -266,6 +270,9 @@ class PredictiveScalerSpec(ApiModel):
     def _consistent(self) -> Self:
         if self.min_replicas > self.max_replicas:
             raise ValueError("minReplicas must not be greater than maxReplicas")
+        names = [metric.name for metric in self.metrics if metric.name]
+        if len(set(names)) != len(names):
+            raise ValueError("metrics must not have the same name twice")
         _within(self.sudden_zero_grace, "suddenZeroGrace", 0, 7 * 86_400)
         return self
 
