@@ -186,7 +186,7 @@ class ScalingRulesSpec(ApiModel):
         default=None,
         ge=0,
         le=3600,
-        description="Past recommendations of this many seconds are considered: the lowest when scaling up (default 0), the highest when scaling down (default 300).",
+        description="Past recommendations of this many seconds are considered: the lowest when scaling up (default 0), the highest when scaling down (default 300, and never less than the longest range in a query and a minute, over which it fades when its series die).",
     )
     select_policy: hpa.Select | None = Field(
         default=None,
