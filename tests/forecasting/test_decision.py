@@ -117,7 +117,7 @@ def test_an_awaited_forecast_does_not_keep_an_outage_from_holding(decide_on):
 def test_zero_replicas_switch_scaling_off(decide_on, flat):
     decision = decide_on((95.0, flat(95.0)), replicas=0)
     assert (decision.desired, decision.source) == (0, Source.DISABLED)
-    assert decision.clamped_by == ()
+    assert (decision.proposed, decision.current, decision.clamped_by) == (0, 0, ())
 
 
 # Forecasts that may not be used
@@ -129,6 +129,10 @@ def test_a_stale_forecast_is_not_used(decide_on, flat, now):
     assert decision.source is Source.HEADROOM
     assert decision.answers[0].untrusted.reason == "Stale"
     assert "10 min" in decision.answers[0].untrusted.message
+
+
+def test_a_forecast_is_used_to_its_last_moment(decide_on, flat, now):
+    assert decide_on((70.0, flat(95.0, valid_until=now)), replicas=10).source is Source.FORECAST
 
 
 def test_a_forecast_that_ends_within_the_lead_time_is_not_used(decide_on, make_forecast):
