@@ -269,6 +269,13 @@ def test_memory_keeps_the_proposal_and_forgets_what_is_too_old(decide_on, flat, 
     assert after.changes == changes
 
 
+def test_what_a_clock_that_was_set_back_puts_ahead_is_forgotten(now):
+    past, ahead = Recommendation(now, 9), Recommendation(now + 0.1, 50)
+    made, to_come = Change(now, 8, 9), Change(now + 3600, 9, 50)
+    memory = Memory((past, ahead)).known_at(now, (made, to_come))
+    assert memory == Memory((past,), (made,))
+
+
 # Explanations
 
 

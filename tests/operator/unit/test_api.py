@@ -173,3 +173,27 @@ def test_metrics_without_a_name_are_called_by_their_place(read):
         "demand-0",
         "queue",
     ]
+
+
+def test_two_metrics_must_not_have_the_same_name(refusal, read):
+    metric = {"query": "demand", "perReplica": 1}
+    named = {**metric, "name": "orders"}
+    assert "same name twice" in refusal(metrics=[named, metric, named])
+    assert read(metrics=[metric, metric, named])
+
+
+@pytest.mark.parametrize(
+    ("query", "window"),
+    [("demand", 300), ("rate(a[2m])", 300), ("rate(a[4m]) + rate(b[10m])", 660)],
+)
+def test_scaling_down_looks_back_over_the_range_of_the_query(read, query, window):
+    """While a metric dies, rate(…[10m]) falls for ten minutes."""
+    policy = to_policy(read(metrics=[{"query": query, "perReplica": 1}]))
+    assert policy.behavior.down.stabilization == window
+    assert policy.behavior.up.stabilization == 0
+
+
+def test_a_longer_window_that_was_asked_for_stays(read):
+    down = {"scaleDown": {"stabilizationWindowSeconds": 1800}}
+    policy = to_policy(read(behavior=down, metrics=[{"query": "rate(a[10m])", "perReplica": 1}]))
+    assert policy.behavior.down.stabilization == 1800

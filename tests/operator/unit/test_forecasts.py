@@ -196,3 +196,42 @@ def test_nothing_is_scored_without_a_forecast_or_outside_of_it(forecast):
     slot.score(100, NOON + 30 * 86_400)
     slot.score(0, NOON)
     assert slot.error_ratio is None
+
+
+async def test_a_forecast_that_has_expired_serves_until_there_is_a_new_one(
+    refresh, fitter, forecasts, fit_request, forecast
+):
+    old = fitter.answer = forecast(upper=300)
+    other = await refresh(uid="b")
+    slot = await refresh(metric=1)
+    forecasts.expire("a")
+    fitter.answer, fitter.gate = forecast(upper=400), asyncio.Event()
+    forecasts.refresh("a", 1, fit_request(), refit_every=HOUR)
+    assert slot.forecast is old
+    fitter.gate.set()
+    await slot.task
+    assert slot.forecast is fitter.answer
+    assert other.due_at > NOON
+
+
+async def test_a_fit_for_settings_that_have_expired_changes_nothing(
+    fitter, forecasts, fit_request, refresh
+):
+    fitter.gate.clear()
+    slot = forecasts.refresh("a", 0, fit_request(query="old"), refit_every=HOUR)
+    await asyncio.sleep(0)
+    old = slot.task
+    forecasts.expire("a")
+    fitter.gate.set()
+    await refresh()
+    await asyncio.gather(old, return_exceptions=True)
+    assert old.cancelled()
+    assert [request.query for request in fitter.requests] == ["old", "demand"]
+    assert slot.failures == 1
+
+
+async def test_a_clock_that_was_set_back_does_not_put_off_the_next_fit(refresh, fitter, forecast):
+    fitter.answer = forecast()
+    slot = await refresh()
+    await refresh(NOON - 86_400)
+    assert slot.due_at <= NOON - 86_400 + HOUR

@@ -116,6 +116,17 @@ async def test_another_one_stands_by_while_the_holder_renews(clock, candidate):
     assert not two.held
 
 
+async def test_who_could_not_ask_for_the_lease_is_not_yet_standing_by(store, candidate):
+    one, two = candidate("one"), candidate("two")
+    await one.acquire()
+    store.failing = True
+    assert not await attempt(two)
+    assert not two.is_standing_by
+    store.failing = False
+    assert not await attempt(two)
+    assert two.is_standing_by
+
+
 async def test_the_lease_is_taken_over_only_after_a_whole_duration(store, clock, candidate):
     one, two = candidate("one"), candidate("two")
     await one.acquire()

@@ -96,7 +96,12 @@ def test_everything_can_be_set():
         ({"maxChangesPerHour": 0}, "maxChangesPerHour"),
         ({"fitting": {"workers": 0}}, "fitting.workers"),
         ({"fitting": {"timeout": "long"}}, "fitting.timeout"),
+        (source(url="http://prometheus:none"), "port that is not a number"),
+        (source(timeout="0s"), "between 1s and 1m"),
+        (source(timeout="61s"), "between 1s and 1m"),
         (source(headers=["a"]), "sources.default.headers"),
+        (source(headers={"X Org": "shop"}), "printable ASCII"),
+        (source(headers={"X-Org": "shop\r\nHost: elsewhere"}), "printable ASCII"),
         (source(basicAuth={"username": "a"}), "sources.default.basicAuth.passwordFile"),
         (
             source(bearerTokenFile="t", basicAuth={"username": "a", "passwordFile": "p"}),
@@ -233,3 +238,47 @@ def test_a_file_that_cannot_be_read_is_told_by_its_name(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match=r"cannot read .*binary\.yaml"):
         read_file(tmp_path / "binary.yaml")
+
+
+@pytest.fixture
+def followed(tmp_path):
+    path = tmp_path / "foretide.yaml"
+    path.write_text("syncPeriod: 5s", encoding="utf-8")
+    return path, SettingsHolder(OperatorSettings(), path)
+
+
+def test_a_file_is_followed(followed):
+    path, holder = followed
+    assert holder.poll()
+    assert holder.current.sync_period == 5
+    assert not holder.poll()
+    path.write_text("syncPeriod: 20s", encoding="utf-8")
+    assert holder.poll()
+    assert holder.current.sync_period == 20
+
+
+def test_a_file_that_is_replaced_by_another_of_the_same_length_is_followed(followed, tmp_path):
+    """As a mounted ConfigMap is: by renaming."""
+    path, holder = followed
+    holder.poll()
+    fresh = tmp_path / "fresh.yaml"
+    fresh.write_text("syncPeriod: 6s", encoding="utf-8")
+    fresh.rename(path)
+    assert holder.poll()
+    assert holder.current.sync_period == 6
+
+
+@pytest.mark.parametrize("broken", [b"killswitch: true", b"\xff\xfe", None])
+def test_a_file_that_breaks_or_goes_leaves_the_old_configuration_in_force(followed, broken):
+    path, holder = followed
+    holder.poll()
+    if broken is None:
+        path.unlink()
+    else:
+        path.write_bytes(broken)
+    assert not holder.poll()
+    assert holder.current.sync_period == 5
+
+
+def test_without_a_file_there_is_nothing_to_follow(holder):
+    assert not holder.poll()
