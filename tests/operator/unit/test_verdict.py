@@ -82,6 +82,13 @@ def test_the_kill_switch_is_told_as_the_reason(judge):
     assert found["Ready"][0] is True
 
 
+def test_a_change_that_was_refused_is_told_with_the_reason(judge):
+    found, messages = judge(failure="deployments is forbidden")
+    assert found["Ready"] == found["ScalingActive"] == (False, "ScaleFailed")
+    assert "deployments is forbidden" in messages["Ready"]
+    assert "deployments is forbidden" in messages["ScalingActive"]
+
+
 def test_a_target_that_is_off_is_told(judge):
     found, _ = judge(
         decision(source=Source.DISABLED, desired=0, proposed=0, current=0, metric=None)
