@@ -258,6 +258,8 @@ def usable(forecast: Forecast | Undecided, *, now: float, lead_time: float) -> F
         )
     if not forecast.covers(now, now + lead_time):
         return Undecided("HorizonTooShort", "the forecast does not reach over the lead time")
+    if math.isnan(forecast.upper_peak(now, now + lead_time)):
+        return Undecided("NotFinite", "the forecast is not a number over the lead time")
     return forecast
 
 

@@ -54,7 +54,8 @@ async def test_an_outage_and_its_end_are_told_once(cluster, demand, scaled):
     demand.answer = 400
     await scaled.until(lambda: cluster.events("Available"))
     await scaled.tick(3)
-    assert len(cluster.events("Unreachable")) == told == 1  # though MetricsAvailable and Ready both say it
+    # Once, though MetricsAvailable and Ready both say it.
+    assert len(cluster.events("Unreachable")) == told == 1
     assert len(cluster.events("Available")) == 1
 
 
