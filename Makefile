@@ -1,6 +1,6 @@
 # Foretide. `make help` lists what there is; every target does its own set-up.
 #
-# Wanted on the machine: Python 3.11 or newer (with venv), Go, a C compiler. Nothing else.
+# Wanted on the machine: Python 3.11 or newer (with venv), Go 1.26.7 or newer, a C compiler, git.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := .venv
 PY := .venv/bin/python
 STAMP := .venv/.complete
 
-.PHONY: help setup binaries demo demo-down check format test test-unit test-operator test-sandbox test-e2e \
+.PHONY: help setup binaries demo demo-down check format test test-unit test-sandbox test-e2e \
 	coverage crds bench-reconcile sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
@@ -44,7 +44,7 @@ demo: binaries ## the main job on real traffic: TRACE=file.csv, KEEP=1 to leave 
 demo-down: $(STAMP) ## end a demo that KEEP=1 has left up
 	@$(PY) -m sandbox.demo --down
 
-check: $(STAMP) ## format, lint, types, import contract, generated files: what CI runs
+check: $(STAMP) ## format, lint, types, import contract, generated files
 	@$(PY) -m pre_commit run --all-files --show-diff-on-failure
 
 format: $(STAMP) ## format the code and mend what can be mended
@@ -83,4 +83,4 @@ sandbox-status: $(STAMP) ## what runs
 	@$(PY) -m sandbox status
 
 clean: ## remove what the targets above have made in this folder
-	rm -rf .venv .uv out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ because the client's typed models cost more CPU than all the rest of a tick.
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -199,7 +200,10 @@ class KubernetesCluster:
         except kubernetes.client.ApiException as error:  # raised by some versions on 4xx
             raise _refused(error.status or 0, error.body) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterError("ApiUnreachable", f"API server: {type(error).__name__}") from None
+            host = self._client.configuration.host
+            raise ClusterError(
+                "ApiUnreachable", f"no answer from {host}: {_cause(error)}"
+            ) from None
         if response.status >= 400:
             raise _refused(response.status, payload)
         try:
@@ -297,7 +301,10 @@ def load_client(kubeconfig: str | None, context: str | None = None) -> kubernete
         detail = str(error).splitlines()[0] if isinstance(error, OSError | LookupError) else kind
         if isinstance(error, kubernetes.config.ConfigException):
             detail = str(error)
-        raise ClusterError("NoCluster", f"no cluster to talk to: {detail}") from None
+        where = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        raise ClusterError(
+            "NoCluster", f"no cluster to talk to: {detail} (kubeconfig: {where}; see --kubeconfig)"
+        ) from None
     configuration.connection_pool_maxsize = 16
     configuration.retries = urllib3.Retry(total=0)
     return kubernetes.client.ApiClient(configuration)
@@ -308,6 +315,12 @@ def _part(text: str) -> str:
     if text in ("", ".", ".."):
         raise ClusterError("BadName", f"{text!r} is not a name")
     return quote(text, safe="")
+
+
+def _cause(error: Exception) -> str:
+    """The last word of a chain of errors: connection refused, rather than too many retries."""
+    reason = getattr(error, "reason", None) or error
+    return f"{reason}".rpartition(": ")[2][:120] or type(reason).__name__
 
 
 def _api_root(ref: ScaleTargetRef) -> str:

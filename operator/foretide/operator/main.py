@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import re
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="configuration in a ConfigMap, under the key foretide.yaml; followed when it changes",
     )
     operator.add_argument(
-        "--kubeconfig", metavar="FILE", help="default: the pod's service account, or ~/.kube/config"
+        "--kubeconfig",
+        metavar="FILE",
+        help="default: the pod's service account, $KUBECONFIG or ~/.kube/config",
     )
     operator.add_argument(
         "--namespace",
@@ -132,7 +135,9 @@ def _crds(options: argparse.Namespace) -> int:
         def ignore_aliases(self, data: object) -> bool:
             return True
 
-    yaml.dump(predictive_scaler_crd(), sys.stdout, Plain, sort_keys=False, width=100)
+    with contextlib.suppress(BrokenPipeError):
+        yaml.dump(predictive_scaler_crd(), sys.stdout, Plain, sort_keys=False, width=100)
+        sys.stdout.flush()
     return 0
 
 

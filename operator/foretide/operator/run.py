@@ -67,6 +67,8 @@ async def run(options: RunOptions) -> int:
     if options.config_map is not None:
         # Before the first tick: none of it may be missed, the kill switch least of all.
         initial = parse(await read_config_map(cluster, *options.config_map))
+    if not initial.sources:
+        logger.warning("The configuration names no Prometheus source: nothing can be decided.")
     settings = SettingsHolder(initial, options.config_file)
     telemetry = Telemetry()
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
