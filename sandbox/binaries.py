@@ -146,7 +146,9 @@ def ensure(tool: Tool, progress: Progress) -> Binary:
     if os.access(target, os.X_OK):
         return Binary(tool, target, "cache")
     if shutil.which("go") is None:
-        raise SandboxError(NO_GO.format(name=tool.name, version=tool.version, go=tool.go))
+        # The highest that any of them wants: nobody should have to install Go twice.
+        go = max((each.go for each in TOOLS), key=lambda text: [int(n) for n in text.split(".")])
+        raise SandboxError(NO_GO.format(name=tool.name, version=tool.version, go=go))
     target.parent.mkdir(parents=True, exist_ok=True)
     with _lock(target.parent / "lock"):
         # Whoever held the lock before may have built it meanwhile.
