@@ -18,7 +18,7 @@ Fields of the JSON:
   fit_cpu_s           CPU of one fit
   pss_mb              peak PSS of the process tree
   pss_rest_mb         PSS of the process tree at rest
-  rest_cores          the process tree's CPU at rest
+  rest_cores          main process' CPU at rest, in cores; no worker runs then
   empty_cores, empty_pss_mb   an operator without resources, in the same run
 """
 

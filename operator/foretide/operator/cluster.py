@@ -279,7 +279,7 @@ class KubernetesCluster:
         return fresh
 
 
-def load_client(kubeconfig: str | None, context: str | None = None) -> kubernetes.client.ApiClient:
+def load_client(kubeconfig: str | None) -> kubernetes.client.ApiClient:
     """A client for the given kubeconfig, the pod's service account, or the user's kubeconfig.
 
     Raises:
@@ -287,15 +287,13 @@ def load_client(kubeconfig: str | None, context: str | None = None) -> kubernete
     """
     configuration = kubernetes.client.Configuration()
     try:
-        if kubeconfig is None and context is None:
+        if kubeconfig is None:
             try:
                 kubernetes.config.load_incluster_config(client_configuration=configuration)
             except kubernetes.config.ConfigException:
                 kubernetes.config.load_kube_config(client_configuration=configuration)
         else:
-            kubernetes.config.load_kube_config(
-                kubeconfig, context=context, client_configuration=configuration
-            )
+            kubernetes.config.load_kube_config(kubeconfig, client_configuration=configuration)
     except Exception as error:  # a broken kubeconfig raises whatever its parser does
         kind = type(error).__name__
         detail = str(error).splitlines()[0] if isinstance(error, OSError | LookupError) else kind

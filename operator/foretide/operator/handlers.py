@@ -11,8 +11,6 @@ from .fleet import Fleet
 from .owners import Autoscaler
 from .scaler import Scaler
 
-logger = logging.getLogger(__name__)
-
 # Kopf always passes the indices; the default is for its type of handlers only.
 _NO_INDEX = cast("kopf.Index[Any, Any]", {})
 
