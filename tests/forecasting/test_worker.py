@@ -9,7 +9,7 @@ from foretide.forecasting import prophet_model
 from foretide.forecasting.demand import Undecided
 from foretide.forecasting.forecast import Forecast
 from foretide.forecasting.prometheus import PrometheusSource
-from foretide.forecasting.worker import fit_demand, warm_up
+from foretide.forecasting.worker import fit_demand
 
 SECRET = "s3cr3t-t0ken"
 
@@ -78,7 +78,3 @@ def test_a_time_zone_nobody_knows_is_an_answer(prometheus, make_request):
 def test_a_step_that_leads_nowhere_is_an_answer(prometheus, make_request):
     request = make_request(source=PrometheusSource(prometheus.url), step=0.0)
     assert isinstance(fit_demand(request).result, Undecided)
-
-
-def test_a_worker_can_load_all_it_needs_ahead():
-    warm_up()

@@ -56,8 +56,3 @@ def fit_demand(request: FitRequest) -> FitReport:
     except Exception as error:  # Prophet and Stan raise whatever they like
         result = Undecided("ProphetFailed", f"{type(error).__name__}: {str(error)[:200]}")
     return FitReport(result, queried - began, time.perf_counter() - queried)
-
-
-def warm_up() -> None:
-    """Load what a fit needs, so that the first one does not pay for it."""
-    from . import history, prophet_model  # noqa: F401
