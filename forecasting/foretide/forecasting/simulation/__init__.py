@@ -1,0 +1,1 @@
+"""A replay of demand against autoscalers: pods that take time, metrics that lag, what it cost."""
