@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from .model import NO_EFFECT, Effect, Kind
 
-MOST_MULTIPLIER = 100.0
+LEAST_MULTIPLIER, MOST_MULTIPLIER = 0.01, 100.0
 LONGEST_RAMP = 7 * 86_400.0
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[dhms])+")
@@ -84,9 +84,10 @@ def _multiplier(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value <= MOST_MULTIPLIER:
+    if not LEAST_MULTIPLIER <= value <= MOST_MULTIPLIER:
         raise SettingError(
-            f"multiplier={text[:20]!r} must be greater than 0 and at most {MOST_MULTIPLIER:g}"
+            f"multiplier={text[:20]!r} must be a number from {LEAST_MULTIPLIER} to "
+            f"{MOST_MULTIPLIER:g}"
         )
     return value
 
