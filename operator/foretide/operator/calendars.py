@@ -195,6 +195,8 @@ def _from_config_map(body: Mapping[str, Any], file: FileOfEvents) -> Found:
         found = read_file(file.key, str(text), file.declared)
     except ValueError as error:  # CalendarError, FileError
         return Found(problems=(f"key {file.key}: {error}",))
+    except Exception as error:  # a parser's own mistake must not stop the scaling
+        return Found(problems=(f"key {file.key} cannot be read: {type(error).__name__}",))
     return Found(found.sources, tuple(f"key {file.key}: {problem}" for problem in found.problems))
 
 

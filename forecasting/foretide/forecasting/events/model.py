@@ -156,7 +156,8 @@ def event_key(kind: Kind, name: str) -> str:
 
     Years are left out, so that "Black Friday 2025" teaches what "Black Friday 2026" will be.
     """
-    words = re.sub(r"[^\w]+", "-", _YEAR.sub("", name.casefold())).strip("-_")
+    dashed = re.sub(r"[\W_]+", "-", name.casefold())
+    words = re.sub("-+", "-", _YEAR.sub("", dashed)).strip("-")
     return f"{pool_of(kind)}:{words or 'unnamed'}"
 
 
