@@ -44,6 +44,8 @@ class HpaPolicy:
     `poll_interval` (seconds) is for KEDA with `useCachedMetrics`: the metric is read no more often
     than that, and what was read last is served in between. By default KEDA asks the source anew
     for each sync of the HPA; its `pollingInterval` then matters only for leaving zero replicas.
+
+    `down_stabilization` (seconds) is the cluster's window for an HPA without `behavior`.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class HpaPolicy:
         tolerance: float | None = None,
         target_value: float | None = None,
         poll_interval: float = 0.0,
+        down_stabilization: float = DOWN_STABILIZATION,
     ) -> None:
         """Raises ValueError when the target or the bounds make no sense."""
         if (target_average_value is None) == (target_value is None):
@@ -78,7 +81,7 @@ class HpaPolicy:
         self._poll_interval = poll_interval
         self._polled: tuple[float, float | None] | None = None
         self._recent = _Recent(
-            down=behavior.down.stabilization if behavior else DOWN_STABILIZATION,
+            down=behavior.down.stabilization if behavior else down_stabilization,
             up=behavior.up.stabilization if behavior else 0.0,
         )
         self._started = False
