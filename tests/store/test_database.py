@@ -148,7 +148,7 @@ async def test_a_file_that_is_no_database_is_said(tmp_path, content):
 
 
 async def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(StoreUnavailable, match="unable to open database file"):
+    with pytest.raises(StoreUnavailable, match=r"store\.db: unable to open database file"):
         await Repository.open(str(tmp_path / "nowhere" / "store.db"))
 
 

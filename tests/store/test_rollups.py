@@ -115,7 +115,7 @@ def test_rounding_keeps_six_digits_and_the_order(one, other):
 
 def test_columns_and_rows_are_the_same(columns):
     some = columns(1.0, 2.0, 3.0)
-    assert Columns.of(list(some)) == Columns(*map(tuple, _all(some)))
+    assert Columns.of(list(some)) == Columns(*map(list, _all(some)))
     assert list(some[1:]) == list(some)[1:]
     assert len(Columns.of([])) == 0
 

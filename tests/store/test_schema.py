@@ -100,7 +100,7 @@ async def test_replicas_that_start_at_once_migrate_once(database):
         await repository.aclose()
 
 
-async def test_data_survives_a_migration(database, migrate, key, columns, now):
+async def test_data_survives_a_migration(database, engine, migrate, key, columns, now):
     repository = await Repository.open(database, clock=lambda: now)
     await repository.write({key(): columns(1, 2)})
     await repository.aclose()
@@ -111,5 +111,5 @@ async def test_data_survives_a_migration(database, migrate, key, columns, now):
         schema.metadata.remove(schema.metadata.tables["profiles"])
 
     await migrate((*schema.MIGRATIONS, add_a_table))
-    async with open_engine(locate(database)).connect() as connection:
+    async with engine.connect() as connection:
         assert len((await connection.execute(select(schema.chunks))).all()) == 1

@@ -99,17 +99,37 @@ def open_engine(location: Location, *, lock_timeout: float = _LOCK_TIMEOUT) -> A
     )
 
 
+def probe(location: Location) -> None:
+    """Raise `StoreUnavailable` if SQLite's file is none, or cannot be opened or made. Blocks.
+
+    Opening it through the engine would fail too, but leave a thread behind that complains later.
+    """
+    if location.file is None:
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(location.file)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(
+            "DatabaseFailed", f"SQLite cannot open {location.file}: {error}"
+        ) from None
+
+
 def _prepare_sqlite(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _: object) -> None:
-        # Left to itself, the driver begins transactions late, and none for DDL.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        # In WAL mode a weaker setting loses what was acknowledged when the power fails.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
+        try:
+            # Left to itself, the driver begins transactions late, and none for DDL.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA journal_mode=WAL")
+            # In WAL mode a weaker setting loses what was acknowledged when the power fails.
+            cursor.execute("PRAGMA synchronous=FULL")
+            cursor.execute("PRAGMA foreign_keys=ON")
+            cursor.close()
+        except BaseException:
+            connection.close()  # nobody else would, and its thread would stay
+            raise
 
     @event.listens_for(engine.sync_engine, "begin")
     def on_begin(connection: Any) -> None:

@@ -46,9 +46,8 @@ class MemoryRollups:
         """See `Rollups`."""
         check_key(key)
         check_range(start, end)
-        rollups = [
-            rollup for at, rollup in sorted(self._kept.get(key, {}).items()) if start <= at < end
-        ]
+        kept = self._kept.get(key, {})
+        rollups = [kept[at] for at in sorted(at for at in kept if start <= at < end)]
         if peaks_only:
             unknown = float("nan")
             rollups = [rollup._replace(mean=unknown, last=unknown) for rollup in rollups]

@@ -137,17 +137,19 @@ class ReadAnswer(Message):
         Raises:
             ValueError: the columns differ in length.
         """
-        unknown = [None] * len(self.samples)
-        rows = zip(
-            range(self.start, self.start + self.step * len(self.samples), self.step),
-            self.samples,
-            _filled(unknown if self.mean is None else self.mean),
-            _filled(self.max),
-            _filled(unknown if self.last is None else self.last),
-            strict=True,
+        size = len(self.samples)
+        columns = [
+            [None] * size if column is None else column
+            for column in (self.mean, self.max, self.last)
+        ]
+        if any(len(column) != size for column in columns):
+            raise ValueError("the columns differ in length")
+        places = [place for place, samples in enumerate(self.samples) if samples]
+        return Columns(
+            [self.start + self.step * place for place in places],
+            [self.samples[place] for place in places],
+            *([_filled_one(column[place]) for place in places] for column in columns),
         )
-        found = list(zip(*(row for row in rows if row[1]), strict=True))
-        return Columns(*found) if found else Columns()
 
 
 class Kept(Series):
@@ -219,7 +221,11 @@ def _nullable(values: Sequence[float]) -> list[float | None]:
 
 
 def _filled(values: Sequence[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
+    return [_filled_one(value) for value in values]
+
+
+def _filled_one(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _spread(values: Sequence[float], places: Sequence[int], size: int) -> list[float | None]:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from . import chunks as packing
-from .database import Conflict, Location, locate, open_engine, translated
+from .database import Conflict, Location, locate, open_engine, probe, translated
 from .rollups import (
     Batch,
     Columns,
@@ -71,6 +71,7 @@ class Repository:
             StoreUnavailable: it cannot be reached.
         """
         location = locate(database) if isinstance(database, str) else database
+        await asyncio.to_thread(probe, location)
         self = cls(open_engine(location, lock_timeout=lock_timeout), clock=clock)
         try:
             async with self._writing() as connection:

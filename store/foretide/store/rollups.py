@@ -76,7 +76,13 @@ class Columns:
     @classmethod
     def of(cls, rollups: Sequence[Rollup]) -> "Columns":
         """The same, from rows."""
-        return cls(*zip(*rollups, strict=True)) if rollups else cls()
+        return cls(
+            [rollup.start for rollup in rollups],
+            [rollup.samples for rollup in rollups],
+            [rollup.mean for rollup in rollups],
+            [rollup.max for rollup in rollups],
+            [rollup.last for rollup in rollups],
+        )
 
     def __len__(self) -> int:
         return len(self.start)
