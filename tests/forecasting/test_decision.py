@@ -2,6 +2,7 @@
 
 import pytest
 
+from foretide.forecasting.answers import MetricPolicy, Source, like_hpa, replicas_for
 from foretide.forecasting.behavior import (
     Behavior,
     Change,
@@ -10,15 +11,7 @@ from foretide.forecasting.behavior import (
     Recommendation,
     Rules,
 )
-from foretide.forecasting.decision import (
-    Memory,
-    MetricPolicy,
-    Observation,
-    Source,
-    decide,
-    like_hpa,
-    replicas_for,
-)
+from foretide.forecasting.decision import Memory, Observation, decide
 from foretide.forecasting.demand import Awaited, Unavailable, Undecided
 from foretide.forecasting.explanation import explain
 

@@ -4,47 +4,44 @@ Pure: no clock, no I/O, no settings from elsewhere. The operator and every repla
 
 The steps, in order (docs/architecture.md has the picture):
 
-1. Each metric gives an answer. Reactive demand ÷ safe load is the floor of every answer. With a
-   usable forecast the answer is the larger of that floor and the forecast's peak over the lead
-   time; without one it is what HPA would say at `target_utilization`.
+1. Each metric gives an answer (`answers.py`): forecast, event and derivative above the reactive
+   floor, or HPA's answer where no forecast may be trusted.
 2. The largest answer counts. Where a metric cannot be had, replicas do not fall.
-3. HPA's `behavior`, then minimum and maximum.
+3. The cost guard limits what is added to HPA's answer.
+4. HPA's `behavior`, the SLO gate on the way down, then minimum and maximum.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
+from .answers import (
+    MetricAnswer,
+    MetricObservation,
+    MetricPolicy,
+    Source,
+    answer_metric,
+    replicas_for,
+)
 from .behavior import Behavior, Change, Recommendation, limit_rate, stabilize
-from .demand import Awaited, Demand, Unavailable, Undecided
-from .forecast import Forecast
+from .guards import CostPolicy, Guarded, Spending, guard
+from .slo import SloGate, SloPolicy, SloState, SloStep
 
-MOST_REPLICAS = 2**31 - 1
+__all__ = [
+    "Decision",
+    "Memory",
+    "MetricAnswer",
+    "MetricObservation",
+    "MetricPolicy",
+    "Observation",
+    "ScalingPolicy",
+    "Source",
+    "decide",
+    "replicas_for",
+]
 
-
-class Source(StrEnum):
-    """Which signal the proposed replica count comes from."""
-
-    REACTIVE = "Reactive"
-    FORECAST = "Forecast"
-    HEADROOM = "Headroom"
-    HELD = "Held"
-    AWAITED = "Awaited"
-    DISABLED = "Disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class MetricPolicy:
-    """How demand of one metric becomes replicas.
-
-    `per_replica` is the load that one replica carries safely, in the metric's unit.
-    `target_utilization` (0-1] is the share of it that is planned for while no forecast is usable.
-    """
-
-    name: str
-    per_replica: float
-    target_utilization: float = 0.7
+NO_LIMIT = CostPolicy()
+_NOTHING_SPENT = Spending()
+_NO_STEPS = SloState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +53,37 @@ class ScalingPolicy:
     metrics: tuple[MetricPolicy, ...]
     lead_time: float
     behavior: Behavior = Behavior()
-
-
-@dataclass(frozen=True, slots=True)
-class MetricObservation:
-    """What is known about one metric, in the order of `ScalingPolicy.metrics`."""
-
-    demand: Demand
-    forecast: Forecast | Undecided
+    cost: CostPolicy = NO_LIMIT
+    slo: SloPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The world at one tick. `replicas` is the target's desired count (`scale.spec.replicas`)."""
+    """The world at one tick.
+
+    `replicas` is the target's desired count (`scale.spec.replicas`), `slo` the reading of the SLO
+    query (None when there is none). `lead_time` is the one in force, when it is known better than
+    the policy says.
+    """
 
     replicas: int
     metrics: tuple[MetricObservation, ...]
+    slo: float | None = None
+    lead_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What earlier ticks left behind: recommendations before stabilisation, and changes made."""
+    """What earlier ticks left behind.
+
+    Recommendations before stabilisation, changes made, what the forecast has cost beyond HPA, and
+    the steps down whose effect on the SLO is being watched.
+    """
 
     recommendations: tuple[Recommendation, ...] = ()
     changes: tuple[Change, ...] = ()
+    spending: Spending = _NOTHING_SPENT
+    slo: SloState = _NO_STEPS
 
     @classmethod
     def starting_at(cls, replicas: int, now: float, changes: Sequence[Change] = ()) -> "Memory":
@@ -92,35 +96,22 @@ class Memory:
 
     def known_at(self, now: float, changes: Sequence[Change]) -> "Memory":
         """Memory with these changes, and without what a clock that was set back puts ahead."""
-        return Memory(
-            tuple(past for past in self.recommendations if past.at <= now),
-            tuple(change for change in changes if change.at <= now),
+        return replace(
+            self,
+            recommendations=tuple(past for past in self.recommendations if past.at <= now),
+            changes=tuple(change for change in changes if change.at <= now),
         )
 
     def after(self, decision: "Decision", behavior: Behavior, now: float) -> "Memory":
         """Memory with this decision's recommendation in it, and what is too old left out."""
         horizon = now - behavior.longest_memory
         recent = tuple(past for past in self.recommendations if past.at > horizon)
-        return Memory((*recent, Recommendation(now, decision.proposed)), self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class MetricAnswer:
-    """What one metric asks for, and the figures that it comes from.
-
-    `reactive` is demand ÷ safe load, rounded up; `predicted` the same for the forecast's peak
-    `peak`; both None where there is no such figure. `wanted` is None when the metric says nothing.
-    """
-
-    name: str
-    wanted: int | None
-    source: Source
-    demand: float | None = None
-    reactive: int | None = None
-    peak: float | None = None
-    predicted: int | None = None
-    unavailable: Unavailable | None = None
-    untrusted: Undecided | None = None
+        return replace(
+            self,
+            recommendations=(*recent, Recommendation(now, decision.proposed)),
+            spending=decision.spending or self.spending,
+            slo=decision.slo.state if decision.slo else self.slo,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,8 @@ class Decision:
 
     `proposed` is the largest answer before clamps, `desired` what is left of it after them.
     `clamped_by` names the clamps that changed it, in order. `metric` is the index of the answer
-    that counted, None when all are held.
+    that counted, None when all are held. `floor` is what demand needs without any headroom, `hpa`
+    what an HPA at the target utilisation would say, `guard` and `slo` what these two did to it.
     """
 
     desired: int
@@ -140,6 +132,10 @@ class Decision:
     metric: int | None = None
     clamped_by: tuple[str, ...] = ()
     floor: int = 0
+    hpa: int | None = None
+    guard: Guarded | None = None
+    slo: SloStep | None = None
+    spending: Spending | None = None
 
     @property
     def held(self) -> bool:
@@ -156,14 +152,19 @@ def decide(
         ValueError: observation and policy do not speak of the same number of metrics.
     """
     current = observation.replicas
+    lead_time = policy.lead_time if observation.lead_time is None else observation.lead_time
     answers = tuple(
-        answer_metric(seen, metric, policy, current=current, now=now)
+        answer_metric(seen, metric, policy.behavior, lead_time=lead_time, current=current, now=now)
         for seen, metric in zip(observation.metrics, policy.metrics, strict=True)
     )
     if current == 0:
         # HPA's convention: zero replicas are somebody's decision to switch the workload off.
         return Decision(0, 0, 0, Source.DISABLED, answers)
     proposed, source, metric = _largest(answers, current)
+    hpa = max((answer.hpa for answer in answers if answer.hpa is not None), default=None)
+    guarded, spending = _guarded(proposed, hpa, policy, memory, now)
+    if guarded is not None:
+        proposed = guarded.replicas
     stable = stabilize(
         proposed,
         current=current,
@@ -171,8 +172,9 @@ def decide(
         behavior=policy.behavior,
         now=now,
     )
+    gate = _gated(stable.replicas, hpa, observation, policy, memory, now)
     limited = limit_rate(
-        stable.replicas,
+        stable.replicas if gate is None else gate.allowed,
         current=current,
         changes=memory.changes,
         behavior=policy.behavior,
@@ -180,6 +182,10 @@ def decide(
         max_replicas=policy.max_replicas,
         now=now,
     )
+    by_gate = gate.phase.value if gate is not None and gate.allowed != stable.replicas else None
+    clamps = (guarded.by if guarded else None, stable.by, by_gate, limited.by)
+    if spending is not None and hpa is not None:
+        spending = spending.after(desired=limited.replicas, hpa=hpa, now=now)
     return Decision(
         desired=limited.replicas,
         proposed=proposed,
@@ -187,114 +193,38 @@ def decide(
         source=source,
         answers=answers,
         metric=metric,
-        clamped_by=tuple(by for by in (stable.by, limited.by) if by),
+        clamped_by=tuple(by for by in clamps if by),
         floor=max((answer.reactive or 0 for answer in answers), default=0),
+        hpa=hpa,
+        guard=guarded,
+        slo=gate,
+        spending=spending,
     )
 
 
-def answer_metric(
-    seen: MetricObservation,
-    metric: MetricPolicy,
+def _guarded(
+    proposed: int, hpa: int | None, policy: ScalingPolicy, memory: Memory, now: float
+) -> tuple[Guarded | None, Spending | None]:
+    if policy.cost == NO_LIMIT or hpa is None:
+        return None, None
+    # HPA's own bounds: what it would not have run is not its cost.
+    bounded = min(max(hpa, policy.min_replicas), policy.max_replicas)
+    return guard(proposed, hpa=bounded, policy=policy.cost, spending=memory.spending, now=now)
+
+
+def _gated(
+    proposed: int,
+    hpa: int | None,
+    observation: Observation,
     policy: ScalingPolicy,
-    *,
-    current: int,
+    memory: Memory,
     now: float,
-) -> MetricAnswer:
-    """What one metric alone asks for."""
-    forecast = usable(seen.forecast, now=now, lead_time=policy.lead_time)
-    untrusted = forecast if isinstance(forecast, Undecided) else None
-    peak = predicted = None
-    if isinstance(forecast, Forecast):
-        peak = forecast.upper_peak(now, now + policy.lead_time)
-        predicted = replicas_for(peak, metric.per_replica)
-
-    if isinstance(seen.demand, Unavailable):
-        # A forecast may still raise the replicas of a workload whose metric is down.
-        return MetricAnswer(
-            name=metric.name,
-            wanted=predicted,
-            source=Source.HELD if predicted is None else Source.FORECAST,
-            peak=peak,
-            predicted=predicted,
-            unavailable=seen.demand,
-            untrusted=untrusted,
-        )
-    demand = seen.demand.value
-    reactive = replicas_for(demand, metric.per_replica)
-    if isinstance(untrusted, Awaited):
-        asked = reactive
-        if untrusted.overdue:
-            asked = max(asked, like_hpa(demand, metric, policy.behavior, current=current))
-        wanted = max(current, asked)
-        rising = Source.HEADROOM if asked > reactive else Source.REACTIVE
-        source = rising if asked > current else Source.AWAITED
-    elif predicted is None:
-        wanted, source = like_hpa(demand, metric, policy.behavior, current=current), Source.HEADROOM
-        if wanted < reactive:
-            wanted, source = reactive, Source.REACTIVE
-    elif predicted > reactive:
-        wanted, source = predicted, Source.FORECAST
-    else:
-        wanted, source = reactive, Source.REACTIVE
-    return MetricAnswer(
-        name=metric.name,
-        wanted=tolerate_down(wanted, policy.behavior, current=current),
-        source=source,
-        demand=demand,
-        reactive=reactive,
-        peak=peak,
-        predicted=predicted,
-        untrusted=untrusted,
+) -> SloStep | None:
+    if policy.slo is None:
+        return None
+    return SloGate(policy.slo).step(
+        observation.slo, proposed, observation.replicas, now, memory.slo, hpa=hpa
     )
-
-
-def usable(forecast: Forecast | Undecided, *, now: float, lead_time: float) -> Forecast | Undecided:
-    """The forecast, if it may be acted on at `now`; otherwise why not."""
-    if isinstance(forecast, Undecided):
-        return forecast
-    if now > forecast.valid_until:
-        return Undecided(
-            "Stale", f"the forecast ran out {(now - forecast.valid_until) / 60:.0f} min ago"
-        )
-    if not forecast.covers(now, now + lead_time):
-        return Undecided("HorizonTooShort", "the forecast does not reach over the lead time")
-    if math.isnan(forecast.upper_peak(now, now + lead_time)):
-        return Undecided("NotFinite", "the forecast is not a number over the lead time")
-    return forecast
-
-
-def replicas_for(demand: float, per_replica: float) -> int:
-    """The smallest number of replicas that carries `demand`.
-
-    A relative error of 1e-9 is forgiven: 0.3 ÷ 0.1 is 3 replicas, not 4. No answer is larger
-    than Kubernetes can count.
-    """
-    wanted = demand / per_replica * (1 - 1e-9)
-    return max(0, math.ceil(wanted)) if wanted < MOST_REPLICAS else MOST_REPLICAS
-
-
-def like_hpa(demand: float, metric: MetricPolicy, behavior: Behavior, *, current: int) -> int:
-    """HPA's answer for an `AverageValue` target of safe load × target utilisation.
-
-    Source: GetExternalPerPodMetricReplicas in Kubernetes 1.35. Within the tolerance of the
-    target the replicas stay as they are.
-    """
-    target = metric.per_replica * metric.target_utilization
-    if current > 0:
-        ratio = demand / (target * current)
-        if 1 - behavior.down.tolerance <= ratio <= 1 + behavior.up.tolerance:
-            return current
-    return replicas_for(demand, target)
-
-
-def tolerate_down(wanted: int, behavior: Behavior, *, current: int) -> int:
-    """Leave the replicas alone where fewer would do, but only by the tolerance.
-
-    The tolerance never holds back a forecast or the reactive floor on the way up: those have no
-    headroom that could be eaten into.
-    """
-    small = current * (1 - behavior.down.tolerance) <= wanted < current
-    return current if small else wanted
 
 
 def _largest(answers: tuple[MetricAnswer, ...], current: int) -> tuple[int, Source, int | None]:

@@ -1,4 +1,4 @@
-"""A forecast as the decision uses it: an upper quantile and a median on a regular grid."""
+"""Forecasts as the decision uses them: on a regular grid, or of the coming lead time's maximum."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ class Forecast:
     """Demand from `start` on, one value for each `step` seconds.
 
     A value stands for the maximum of demand within its step, `upper` at `quantile`, `median` at
-    one half. After `valid_until` the forecast is stale and must not be used. `history_seconds`
-    and `history_points` say what it was learned from, `zeros` when demand has been zero before.
+    one half, `lower` (empty where the engine gives none) at 1 - `quantile`. After `valid_until`
+    the forecast is stale and must not be used. `history_seconds` and `history_points` say what it
+    was learned from, `zeros` when demand has been zero before, `coverage` which share of the time
+    `upper` has really covered on the history.
     """
 
     model: str
@@ -26,6 +28,8 @@ class Forecast:
     history_seconds: float
     history_points: int
     zeros: ZeroKnowledge = ZeroKnowledge()
+    lower: tuple[float, ...] = ()
+    coverage: float | None = None
 
     def covers(self, start: float, end: float) -> bool:
         """Whether the whole of start…end lies on the grid."""
@@ -36,9 +40,25 @@ class Forecast:
         """The highest upper quantile over start…end (Unix seconds); NaN outside the grid."""
         return max(self._between(self.upper, start, end), default=math.nan)
 
+    def over(self, start: float, end: float) -> "PeakForecast":
+        """The forecast of the maximum over start…end, as far as single steps can tell it."""
+        medians = self._between(self.median, start, end)
+        return PeakForecast(
+            model=self.model,
+            made_at=start,
+            until=end,
+            upper=self.upper_peak(start, end),
+            median=max(medians, default=math.nan),
+            quantile=self.quantile,
+        )
+
     def median_at(self, at: float) -> float:
         """The median for the step that holds `at`; NaN outside the grid."""
         return max(self._between(self.median, at, at), default=math.nan)
+
+    def lower_at(self, at: float) -> float:
+        """The lower quantile for the step that holds `at`; NaN where there is none."""
+        return max(self._between(self.lower, at, at), default=math.nan)
 
     def next_peak(self, now: float) -> tuple[float, float] | None:
         """Time and upper quantile of the highest point still ahead, None when there is none."""
@@ -52,3 +72,21 @@ class Forecast:
         first = math.floor((start - self.start) / self.step)
         last = math.floor((end - self.start) / self.step)
         return values[max(0, first) : max(0, last + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class PeakForecast:
+    """The maximum of demand from `made_at` to `until` (Unix seconds), in the unit of demand.
+
+    `upper` is what is planned for, at about `quantile`; `median` is the middle. `slack` is the
+    share by which replicas may exceed what `upper` needs before any are taken away, so that a plan
+    is not changed for little.
+    """
+
+    model: str
+    made_at: float
+    until: float
+    upper: float
+    median: float
+    quantile: float
+    slack: float = 0.0

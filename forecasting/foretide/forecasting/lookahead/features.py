@@ -1,0 +1,210 @@
+"""What the maximum of the coming minutes is predicted from.
+
+All of it is relative to the level of demand now, in logarithms, so that one model serves small and
+large workloads, quiet and busy hours: recent means, maxima, minima and spread; what came next at
+this time of day 1, 2, 3 and 7 days ago; the time of day and week. One function serves training on
+thousands of rows and a single prediction: what was learned is what is asked.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..events.days import WallClock, wall_clock
+from ..series import Values
+
+Indices = npt.NDArray[np.int64]
+
+STEP = 60.0
+DAY = 1_440
+# Minutes; the last is also how much recent demand a prediction needs.
+_MEANS = (1, 2, 3, 5, 10, 15, 30, 60, 120, 240)
+_MAXIMA = (3, 5, 10, 15, 30, 60, 120)
+_MINIMA = (5, 15, 60)
+_SPREADS = (15, 60)
+_DAYS_BACK = (1, 2, 3, 7)
+_AROUND = 15
+_BEFORE, _AFTER = 30, 60
+
+RECENT = _MEANS[-1]
+REACH = _DAYS_BACK[-1] * DAY + _BEFORE + 61
+# What stands for "not known": no logarithm of a ratio comes near it.
+UNKNOWN = -99.0
+_LONGEST_FILL = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Features: `table` has shape (rows, features), `level` (rows) is log demand."""
+
+    table: Values
+    level: Values
+
+
+def fill_gaps(values: Values) -> Values:
+    """Hold the last value over gaps of up to ten minutes; longer ones stay NaN."""
+    known = np.isfinite(values)
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    age = np.arange(len(values)) - last
+    held = values[np.maximum(last, 0)]
+    return np.where((last >= 0) & (age <= _LONGEST_FILL), held, np.nan)
+
+
+def smallest_unit(values: Values) -> float:
+    """What is added to demand before a logarithm is taken, so that next to nothing stays calm.
+
+    A fiftieth of the 0.99 quantile: less than the load of one replica of most workloads.
+    """
+    known = values[np.isfinite(values)]
+    return 0.02 * float(np.quantile(known, 0.99)) + 1e-12 if len(known) else 1.0
+
+
+def features(
+    values: Values, at: Indices, *, start: float, window: int, unit: float, zone: str
+) -> Rows:
+    """The features at the beginnings of the minutes `at`: what is known are `values[:at]`.
+
+    `values` is demand by the minute from `start` (Unix seconds) on, gaps filled; `window` is the
+    length of the window that is predicted, in minutes, `unit` the result of `smallest_unit`.
+    """
+
+    def log(demand: Values) -> Values:
+        return np.log(demand + unit)
+
+    recent = _Recent.before(values, at)
+    level = log(recent.mean(5))
+    level = np.where(np.isfinite(level), level, log(recent.mean(60)))
+    columns = [log(recent.mean(minutes)) - level for minutes in _MEANS if minutes != 5]
+    columns += [log(recent.maximum(minutes)) - level for minutes in _MAXIMA]
+    columns += [log(recent.minimum(minutes)) - level for minutes in _MINIMA]
+    columns += [np.log(recent.spread(minutes) + 0.1 * unit) - level for minutes in _SPREADS]
+    columns.append(level - np.log(unit))
+    nexts = []
+    times: Values = start + STEP * at.astype(float)
+    clock = wall_clock(times, zone)
+    for back in _shifts(clock, times, zone):
+        past = _Past.around(values, at - back, window)
+        peak = log(past.peak)
+        nexts.append(peak - log(past.level))
+        columns += [
+            nexts[-1],
+            peak - level,
+            log(past.level) - level,
+            peak - log(past.longer_level),
+            log(past.wide_peak) - level,
+            log(past.after) - log(past.longer_level),
+        ]
+    columns += _over_days(nexts)
+    columns += [np.floor(clock.hour * 60), clock.weekday.astype(float)]
+    table = np.column_stack(columns)
+    return Rows(np.where(np.isfinite(table), table, UNKNOWN), level)
+
+
+def peaks_ahead(values: Values, at: Indices, window: int) -> Values:
+    """The maximum of `values[at : at + window]`; NaN where that reaches past the end or a gap."""
+    gathered = _gather(values, at[:, None] + np.arange(window))
+    return np.asarray(gathered.max(axis=1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    """Running figures over the minutes before each moment, the last first: (rows, 240)."""
+
+    sums: Values
+    squares: Values
+    counts: Values
+    highest: Values
+    lowest: Values
+
+    @classmethod
+    def before(cls, values: Values, at: Indices) -> "_Recent":
+        block = _gather(values, at[:, None] - 1 - np.arange(RECENT))
+        known = np.isfinite(block)
+        zeros = np.where(known, block, 0.0)
+        return cls(
+            sums=zeros.cumsum(axis=1),
+            squares=(zeros * zeros).cumsum(axis=1),
+            counts=known.cumsum(axis=1),
+            highest=np.maximum.accumulate(np.where(known, block, -np.inf), axis=1),
+            lowest=np.minimum.accumulate(np.where(known, block, np.inf), axis=1),
+        )
+
+    def mean(self, minutes: int) -> Values:
+        return _ratio(self.sums[:, minutes - 1], self.counts[:, minutes - 1])
+
+    def maximum(self, minutes: int) -> Values:
+        found = self.highest[:, minutes - 1]
+        return np.where(np.isfinite(found), found, np.nan)
+
+    def minimum(self, minutes: int) -> Values:
+        found = self.lowest[:, minutes - 1]
+        return np.where(np.isfinite(found), found, np.nan)
+
+    def spread(self, minutes: int) -> Values:
+        mean = self.mean(minutes)
+        square = _ratio(self.squares[:, minutes - 1], self.counts[:, minutes - 1])
+        return np.sqrt(np.maximum(0.0, square - mean * mean))
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What was around the same time on an earlier day: all of shape (rows)."""
+
+    level: Values
+    longer_level: Values
+    peak: Values
+    wide_peak: Values
+    after: Values
+
+    @classmethod
+    def around(cls, values: Values, at: Indices, window: int) -> "_Past":
+        last = max(_AFTER, window + _AROUND)
+        block = _gather(values, at[:, None] + np.arange(-_BEFORE, last))
+        now = _BEFORE
+        return cls(
+            level=_mean(block[:, now - 5 : now]),
+            longer_level=_mean(block[:, :now]),
+            peak=block[:, now : now + window].max(axis=1),
+            wide_peak=block[:, now - _AROUND : now + window + _AROUND].max(axis=1),
+            after=_mean(block[:, now : now + _AFTER]),
+        )
+
+
+def _gather(values: Values, index: Indices) -> Values:
+    inside = (index >= 0) & (index < len(values))
+    return np.where(inside, values[np.clip(index, 0, len(values) - 1)], np.nan)
+
+
+def _ratio(sums: Values, counts: Values) -> Values:
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _mean(block: Values) -> Values:
+    known = np.isfinite(block)
+    return _ratio(np.where(known, block, 0.0).sum(axis=1), known.sum(axis=1))
+
+
+def _over_days(columns: list[Values]) -> list[Values]:
+    """Mean and maximum over the days that are known."""
+    stacked = np.column_stack(columns)
+    known = np.isfinite(stacked)
+    highest = np.where(known, stacked, -np.inf).max(axis=1)
+    return [_mean(stacked), np.where(known.any(axis=1), highest, np.nan)]
+
+
+def _shifts(clock: WallClock, times: Values, zone: str) -> list[Indices]:
+    """How many minutes back the same wall-clock time lies on each of the earlier days."""
+    if zone == "UTC":
+        return [np.full(len(times), days * DAY) for days in _DAYS_BACK]
+    here = _offset(clock, times)
+    shifts = []
+    for days in _DAYS_BACK:
+        then = times - days * 86_400.0
+        moved = here - _offset(wall_clock(then, zone), then)
+        shifts.append(days * DAY + np.rint(moved / STEP).astype(np.int64))
+    return shifts
+
+
+def _offset(clock: WallClock, times: Values) -> Values:
+    return clock.day * 86_400.0 + clock.hour * 3_600.0 - times

@@ -1,0 +1,146 @@
+"""Learning the quantiles of the coming maximum. Runs in a worker process: it imports LightGBM.
+
+Quantile regression by gradient boosting (pinball loss; Friedman 2001, Koenker and Bassett 1978)
+on the logarithm of the maximum over the window, relative to the level of demand now.
+"""
+
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+
+from ..series import Values
+from .features import Indices, features, fill_gaps, peaks_ahead, smallest_unit
+from .plan import LEVELS
+from .trees import Trees
+
+_ROUNDS = 80
+_PARAMETERS = {
+    "objective": "quantile",
+    "num_leaves": 15,
+    "learning_rate": 0.08,
+    "min_data_in_leaf": 40,
+    "feature_fraction": 0.7,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "max_bin": 63,
+    "use_missing": False,
+    "feature_pre_filter": False,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "seed": 1,
+    "verbose": -1,
+}
+# Neighbouring minutes tell nearly the same; more rows than these cost time and teach nothing.
+_MOST_ROWS = 7_000
+_FEWEST_ROWS = 200
+_FIRST = 360
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Demand by the minute, gaps filled, with all that turns moments of it into rows.
+
+    `start` is in Unix seconds, `window` in minutes. `usable` (n) is False where something was
+    wrong with demand: such minutes are no example of anything, though they are seen as they were.
+    """
+
+    values: Values
+    start: float
+    window: int
+    unit: float
+    zone: str
+    usable: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
+
+    @classmethod
+    def of(
+        cls,
+        values: Values,
+        *,
+        start: float,
+        window: int,
+        zone: str,
+        usable: "np.ndarray[tuple[int], np.dtype[np.bool_]] | None" = None,
+    ) -> "Past":
+        """Prepare demand by the minute."""
+        filled = fill_gaps(values)
+        return cls(
+            filled,
+            start,
+            window,
+            smallest_unit(filled),
+            zone,
+            np.ones(len(values), dtype=bool) if usable is None else usable,
+        )
+
+    def moments(self) -> Indices:
+        """The minutes that can serve as examples: what came is known, and nothing was wrong."""
+        at = np.arange(min(_FIRST, len(self.values) // 4), len(self.values) - self.window)
+        good = np.isfinite(peaks_ahead(self.values, at, self.window))
+        good &= peaks_ahead((~self.usable).astype(float), at, self.window) < 1
+        return at[good]
+
+    def table(self, at: Indices) -> tuple[Values, Values]:
+        """Features and levels."""
+        rows = features(
+            self.values, at, start=self.start, window=self.window, unit=self.unit, zone=self.zone
+        )
+        return rows.table, rows.level
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A booster for each quantile. `trees` is what may leave the worker."""
+
+    boosters: tuple[lgb.Booster, ...]
+
+    def trees(self) -> Trees:
+        """The same as plain arrays."""
+        return Trees.of_boosters([booster.dump_model() for booster in self.boosters])
+
+    def quantiles(self, past: Past, at: Indices) -> Values:
+        """The quantiles of the coming maximum at these moments, shape (levels, n)."""
+        table, level = past.table(at)
+        answers = [booster.predict(table, num_threads=1) for booster in self.boosters]
+        return to_demand(np.asarray(answers), level, past.unit)
+
+
+def learn(past: Past, moments: Indices) -> Learned | None:
+    """Learn from these moments; None where there are too few."""
+    thinned = moments[:: max(1, -(-len(moments) // _MOST_ROWS))]
+    table, level = past.table(thinned)
+    target = np.log(peaks_ahead(past.values, thinned, past.window) + past.unit) - level
+    known = np.isfinite(target)
+    if known.sum() < _FEWEST_ROWS:
+        return None
+    data = lgb.Dataset(table[known], target[known], params=_PARAMETERS, free_raw_data=False)
+    data.construct()
+    return Learned(
+        tuple(lgb.train({**_PARAMETERS, "alpha": quantile}, data, _ROUNDS) for quantile in LEVELS)
+    )
+
+
+def to_demand(relative: Values, level: Values, unit: float) -> Values:
+    """From logarithms relative to a level to demand; no quantile is below a lower one."""
+    ordered = np.maximum.accumulate(relative, axis=0)
+    return np.maximum(0.0, np.exp(np.minimum(level + ordered, 700.0)) - unit)
+
+
+def out_of_sample(past: Past, moments: Indices, folds: int = 2) -> Values | None:
+    """Quantiles for moments by boosters that have not seen their days, shape (levels, n).
+
+    Whole days in turn (shorter blocks where there are few days) go to the folds: neighbouring
+    minutes share most of their windows, so anything finer would let them see the answer.
+    """
+    days = max(1, (int(moments[-1]) - int(moments[0])) // 1_440) if len(moments) else 1
+    block = 1_440 if days >= 2 * folds else max(120, (len(moments) // (2 * folds)))
+    fold = (moments // block) % folds
+    answers = np.full((len(LEVELS), len(moments)), np.nan)
+    for number in range(folds):
+        learned = learn(past, moments[fold != number])
+        if learned is None:
+            return None
+        answers[:, fold == number] = learned.quantiles(past, moments[fold == number])
+    return answers

@@ -1,0 +1,67 @@
+"""From a distribution of the coming maximum to what is planned for, and how calmly.
+
+A `Plan` is one number that says how safe (`safety`) and one that says how calm (`slack`). Which
+plan a workload gets is found by replaying its own past (`choosing.py`), so that nobody has to know
+what a quantile of 0.985 would cost.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..series import Values
+
+# The quantiles that are learned; `safety` interpolates between them in nines.
+LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995)
+_NINES = -np.log10(1.0 - np.array(LEVELS))
+# Beyond this the data say little of a quantile, and a margin that grows with demand protects from
+# what has never been seen, as it does in HPA: so much more (in logarithms) for each further nine.
+_MARGIN_FROM = 1.6
+_MARGIN = 0.2
+_QUIETEST = 0.05
+LEAST_SAFETY, MOST_SAFETY = 0.3, 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a forecast is acted on.
+
+    `safety` counts nines: 1 plans for the 0.9 quantile of the coming maximum, 2 for the 0.99, at
+    demand of `usual` (the unit of demand). Where demand is lower, the quantile is higher: a minute
+    short is as bad at night, and what prevents it costs fewer replicas. `slack` is the share by
+    which the replicas may exceed what is planned for before any are taken away.
+    """
+
+    safety: float
+    slack: float
+    usual: float | None = None
+
+    @property
+    def quantile(self) -> float:
+        """The quantile that is planned for at usual demand."""
+        return float(1.0 - 10.0**-self.safety)
+
+    @classmethod
+    def at_quantile(cls, quantile: float, slack: float) -> "Plan":
+        """A plan for the same quantile whatever demand is."""
+        return cls(float(-np.log10(1.0 - quantile)), slack)
+
+
+def planned_peak(quantiles: Values, safety: "float | Values", usual: "float | None") -> Values:
+    """What is planned for.
+
+    `quantiles` has shape (levels, n) and must not be negative or fall along the levels; `safety`
+    is a number or of shape (k, 1), `usual` as in `Plan`. Returns shape (n), or (k, n).
+    """
+    middle = quantiles[0]
+    nines: Values = np.asarray(safety, dtype=float) + 0.0 * middle
+    if usual is not None and usual > 0:
+        nines = nines - np.log10(np.maximum(middle / usual, _QUIETEST))
+    nines = np.clip(nines, LEAST_SAFETY, MOST_SAFETY)
+    inside = np.minimum(nines, _NINES[-1])
+    piece = np.clip(np.searchsorted(_NINES, inside) - 1, 0, len(LEVELS) - 2)
+    share = (inside - _NINES[piece]) / (_NINES[piece + 1] - _NINES[piece])
+    columns = np.arange(quantiles.shape[1])
+    low, high = quantiles[piece, columns], quantiles[piece + 1, columns]
+    margin = np.exp(_MARGIN * np.maximum(0.0, nines - _MARGIN_FROM))
+    return np.asarray((low + (high - low) * share) * margin)
