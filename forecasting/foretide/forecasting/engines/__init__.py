@@ -1,0 +1,1 @@
+"""Probabilistic forecasts over horizons of minutes to a day, and the choice among the models."""
