@@ -1,5 +1,6 @@
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from foretide.forecasting.events.effects import CORE, RAMP, LearnedEffects, multipliers
 from foretide.forecasting.events.learning import learn
-from foretide.forecasting.events.model import EventCalendar, Kind
+from foretide.forecasting.events.model import Effect, EventCalendar, Kind
 from foretide.forecasting.series import Series
 
 DAY, HOUR = 86_400.0, 3_600.0
@@ -172,6 +173,18 @@ def test_the_evening_before_a_holiday_is_part_of_it(make_world, make_holiday, mo
     effects = world.learn(EventCalendar((*past, coming)))
     evening = np.array([coming.start - 4 * HOUR])
     assert multipliers(EventCalendar((coming,)), effects, evening).median[0] > 2
+
+
+def test_a_multiplier_that_was_declared_for_holidays_replaces_their_shape(make_world, make_holiday):
+    past = [make_holiday(day, f"day {day}") for day in (-39, -32, -18, -11)]
+    world = make_world()
+    holidays_like_sundays(world, past)
+    effects = world.learn(EventCalendar(tuple(past)))
+    declared = replace(make_holiday(9), effect=Effect(multiplier=0.5))
+    times = declared.start + HOUR * np.arange(24)
+    found = multipliers(EventCalendar((declared,)), effects, times)
+    assert found.median == pytest.approx(0.5)
+    assert found.upper == pytest.approx(0.5)
 
 
 def test_less_than_a_week_of_history_knows_no_shape_of_the_week(make_world, make_holiday):
