@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 
-from ..series import Values
-from .features import Indices, features, fill_gaps, peaks_ahead, smallest_unit
-from .plan import LEVELS
+from ..demand import Undecided
+from ..series import Series, Values
+from .choosing import Choice, Workload, choose
+from .features import REACH, STEP, Indices, features, fill_gaps, peaks_ahead, smallest_unit
+from .model import LookaheadModel, coverage_of
+from .plan import LEVELS, to_demand
 from .trees import Trees
 
 _ROUNDS = 80
@@ -37,6 +40,8 @@ _PARAMETERS = {
 _MOST_ROWS = 7_000
 _FEWEST_ROWS = 200
 _FIRST = 360
+_REPLAYED = 7 * 1_440
+_COVERAGE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +127,6 @@ def learn(past: Past, moments: Indices) -> Learned | None:
     )
 
 
-def to_demand(relative: Values, level: Values, unit: float) -> Values:
-    """From logarithms relative to a level to demand; no quantile is below a lower one."""
-    ordered = np.maximum.accumulate(relative, axis=0)
-    return np.maximum(0.0, np.exp(np.minimum(level + ordered, 700.0)) - unit)
-
-
 def out_of_sample(past: Past, moments: Indices, folds: int = 2) -> Values | None:
     """Quantiles for moments by boosters that have not seen their days, shape (levels, n).
 
@@ -144,3 +143,90 @@ def out_of_sample(past: Past, moments: Indices, folds: int = 2) -> Values | None
             return None
         answers[:, fold == number] = learned.quantiles(past, moments[fold == number])
     return answers
+
+
+@dataclass(frozen=True, slots=True)
+class LookaheadRequest:
+    """What a fit is for. `window` in minutes, `min_history` in seconds, `now` in Unix seconds.
+
+    `workload` is what is replayed to find a plan for each of the `targets` (target utilisations).
+    """
+
+    workload: Workload
+    window: int
+    targets: tuple[float, ...]
+    now: float
+    min_history: float
+    zone: str = "UTC"
+
+
+def fit(
+    history: Series,
+    request: LookaheadRequest,
+    usable: "np.ndarray[tuple[int], np.dtype[np.bool_]] | None" = None,
+) -> LookaheadModel | Undecided:
+    """Learn from demand by the minute (peaks), and find out by replay how to act on it.
+
+    Raises:
+        ValueError: the history is not by the minute.
+    """
+    if history.step != STEP:
+        raise ValueError(f"history must be by the minute, not {history.step:g} s")
+    has = history.known * STEP
+    if has < _COVERAGE * request.min_history:
+        return Undecided(
+            "TooLittleHistory", f"needs {_days(request.min_history)} of history, has {_days(has)}"
+        )
+    past = Past.of(
+        history.values,
+        start=history.start,
+        window=request.window,
+        zone=request.zone,
+        usable=usable,
+    )
+    moments = past.moments()
+    learned = learn(past, moments) if len(moments) else None
+    if learned is None:
+        return Undecided("TooLittleHistory", "too few minutes of the history are usable")
+    quantiles = out_of_sample(past, moments)
+    peaks = peaks_ahead(past.values, moments, past.window)
+    return LookaheadModel(
+        trees=learned.trees(),
+        unit=past.unit,
+        zone=request.zone,
+        window=request.window,
+        choices=_choices(past, moments, quantiles, request),
+        coverage=coverage_of(np.full((len(LEVELS), 1), np.nan), peaks[:1])
+        if quantiles is None
+        else coverage_of(quantiles, peaks),
+        recent=Series(history.start, STEP, past.values).between(
+            history.end - STEP * REACH, history.end
+        ),
+        fitted_at=request.now,
+        history_seconds=history.end - history.start,
+        history_points=history.known,
+    )
+
+
+def _choices(
+    past: Past, moments: Indices, quantiles: Values | None, request: LookaheadRequest
+) -> tuple[Choice, ...]:
+    """Plans by replay of the last days: they are most like what comes, and cost less time."""
+    recent = moments >= moments[-1] - _REPLAYED
+    known = past.values[moments - 1]
+    if quantiles is None or recent.sum() < _FEWEST_ROWS:
+        return ()
+    good = recent & np.isfinite(known) & np.isfinite(past.values[moments])
+    return tuple(
+        choose(
+            past.values[moments[good]],
+            known[good],
+            quantiles[:, good],
+            request.workload,
+            request.targets,
+        )
+    )
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / 86_400:.1f} days" if seconds >= 86_400 else f"{seconds / 3_600:.1f} h"

@@ -65,3 +65,9 @@ def planned_peak(quantiles: Values, safety: "float | Values", usual: "float | No
     low, high = quantiles[piece, columns], quantiles[piece + 1, columns]
     margin = np.exp(_MARGIN * np.maximum(0.0, nines - _MARGIN_FROM))
     return np.asarray((low + (high - low) * share) * margin)
+
+
+def to_demand(relative: Values, level: Values, unit: float) -> Values:
+    """From logarithms relative to a level to demand; no quantile is below a lower one."""
+    ordered = np.maximum.accumulate(relative, axis=0)
+    return np.maximum(0.0, np.exp(np.minimum(level + ordered, 700.0)) - unit)

@@ -1,0 +1,83 @@
+"""A learned model of the coming maximum, as it is sent from a worker to the operator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..demand import Undecided
+from ..forecast import PeakForecast
+from ..series import Series, Values
+from .choosing import Choice
+from .features import REACH, STEP, Indices, features
+from .plan import LEVELS, Plan, planned_peak, to_demand
+from .trees import Trees
+
+MODEL = "Lookahead"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LookaheadModel:
+    """Quantiles of the maximum of demand over the `window` minutes ahead.
+
+    `choices` holds the plan for each target utilisation that was asked for, `coverage` the share
+    of minutes for which each level really covered, out of sample (NaN where that is not known).
+    `recent` is the demand by the minute that a prediction looks back on, up to the fit.
+    """
+
+    trees: Trees
+    unit: float
+    zone: str
+    window: int
+    choices: tuple[Choice, ...]
+    coverage: tuple[float, ...]
+    recent: Series
+    fitted_at: float
+    history_seconds: float
+    history_points: int
+
+    def choice(self, utilization: float) -> Choice | None:
+        """The choice for a target utilisation, None where it was not asked for."""
+        return next((found for found in self.choices if found.utilization == utilization), None)
+
+    def quantiles(self, values: Values, at: Indices, start: float) -> Values:
+        """The quantiles at the minutes `at`, shape (levels, n).
+
+        `values` is demand by the minute from `start` on, gaps filled. Nothing from `values[at]`
+        on is looked at.
+        """
+        rows = features(values, at, start=start, window=self.window, unit=self.unit, zone=self.zone)
+        return to_demand(self.trees.predict(rows.table), rows.level, self.unit)
+
+    def forecast(self, known: Series, plan: Plan) -> PeakForecast | Undecided:
+        """What is planned for from the end of `known` on, demand by the minute, gaps filled."""
+        values = known.values[-REACH:]
+        if not np.isfinite(values[-10:]).any():
+            return Undecided("DemandUnknown", "nothing is known of the last ten minutes")
+        at = np.array([len(values)])
+        found = self.quantiles(values, at, known.end - STEP * len(values))
+        return to_peaks(found, plan, now=known.end, window=self.window)[0]
+
+
+def to_peaks(quantiles: Values, plan: Plan, *, now: float, window: int) -> list[PeakForecast]:
+    """Forecasts for consecutive minutes from `now` on, of quantiles (levels, n)."""
+    peaks = planned_peak(quantiles, plan.safety, plan.usual)
+    return [
+        PeakForecast(
+            model=MODEL,
+            made_at=now + STEP * step,
+            until=now + STEP * (step + window),
+            upper=float(upper),
+            median=float(median),
+            quantile=plan.quantile,
+            slack=plan.slack,
+        )
+        for step, (upper, median) in enumerate(zip(peaks, quantiles[0], strict=True))
+    ]
+
+
+def coverage_of(quantiles: Values, peaks: Values) -> tuple[float, ...]:
+    """The share of moments for which each level covered what came."""
+    known = np.isfinite(peaks) & np.isfinite(quantiles).all(axis=0)
+    if not known.any():
+        return (float("nan"),) * len(LEVELS)
+    return tuple(float(share) for share in (peaks[known] <= quantiles[:, known]).mean(axis=1))

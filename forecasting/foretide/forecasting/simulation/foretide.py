@@ -1,0 +1,178 @@
+"""Foretide in a replay: the models that a worker would fit, and the operator's own decision."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..behavior import Behavior
+from ..decision import Memory, MetricObservation, MetricPolicy, Observation, ScalingPolicy, decide
+from ..demand import Reading, Unavailable, Undecided
+from ..forecast import PeakForecast
+from ..lookahead.choosing import Workload
+from ..lookahead.features import REACH, STEP, fill_gaps
+from ..lookahead.fitting import LookaheadRequest, fit
+from ..lookahead.model import LookaheadModel, to_peaks
+from ..lookahead.plan import Plan
+from ..series import Series, Values
+from ..trust import TrustMeter
+from .replay import Setting
+from .trace import Trace
+
+_NOT_YET = Undecided("NotFittedYet", "no forecast yet")
+_MISSING = Unavailable("Empty", "no demand")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """One fit and the minutes until the next: its quantiles there, shape (levels, n).
+
+    `first` is the number of the first minute within the trace's minutes.
+    """
+
+    model: LookaheadModel | Undecided
+    first: int
+    quantiles: Values
+
+    def peaks(self, utilization: float, start: float) -> "list[PeakForecast | Undecided]":
+        """The forecast for each minute, for a target utilisation; `start` is when minutes begin."""
+        count = self.quantiles.shape[1]
+        if isinstance(self.model, Undecided):
+            return [self.model] * count
+        choice = self.model.choice(utilization)
+        plan: Plan | Undecided = _NOT_YET if choice is None else choice.plan
+        if isinstance(plan, Undecided):
+            return [plan] * count
+        now = start + STEP * self.first
+        forecasts = to_peaks(self.quantiles, plan, now=now, window=self.model.window)
+        known = np.isfinite(self.quantiles[0])
+        return [
+            forecast if good else _NOT_YET for forecast, good in zip(forecasts, known, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How models are fitted along a replay; all in seconds."""
+
+    refit_every: float = 2 * 86_400.0
+    history: float = 14 * 86_400.0
+    min_history: float = 2 * 86_400.0
+    zone: str = "UTC"
+
+
+def stages(
+    trace: Trace, setting: Setting, targets: tuple[float, ...], fits: FitSettings
+) -> Iterator[Stage]:
+    """Fit along the trace, each time on what was known then, and predict until the next fit."""
+    minutes = trace.minutes()
+    # What the lag hides is not known yet: the models see demand so many minutes late.
+    late = math.ceil(trace.lag / STEP)
+    values = np.concatenate([np.full(late, np.nan), minutes.values])[: len(minutes)]
+    begin = round((setting.start - minutes.start) / STEP)
+    every, back = round(fits.refit_every / STEP), round(fits.history / STEP)
+    window = window_for(setting.delay, setting.period) + late
+    for first in range(begin, len(values), every):
+        oldest = max(0, first - back)
+        history = Series(minutes.start + STEP * oldest, STEP, values[oldest:first])
+        request = LookaheadRequest(
+            workload=Workload(
+                trace.per_replica, setting.min_replicas, math.ceil(setting.delay / STEP)
+            ),
+            window=window,
+            targets=targets,
+            now=history.end,
+            min_history=fits.min_history,
+            zone=fits.zone,
+        )
+        model = fit(history, request)
+        last = min(first + every, len(values))
+        yield Stage(model, first, _quantiles(model, values, minutes.start, first, last))
+
+
+def window_for(delay: float, period: float) -> int:
+    """The window to forecast, in minutes: until the pods of the next decision would be ready."""
+    return max(1, math.ceil((delay + period) / STEP - 1e-9))
+
+
+def _quantiles(
+    model: LookaheadModel | Undecided, values: Values, start: float, first: int, last: int
+) -> Values:
+    if isinstance(model, Undecided):
+        return np.full((1, last - first), np.nan)
+    oldest = max(0, first - REACH)
+    seen = fill_gaps(values[oldest:last])
+    at = np.arange(first - oldest, last - oldest)
+    found = model.quantiles(seen, at, start + STEP * oldest)
+    # A minute before which nothing is known has no forecast.
+    blind = ~np.isfinite(seen[at - 1])
+    found[:, blind] = np.nan
+    return found
+
+
+class ForetidePolicy:
+    """`Policy` by the operator's decision, with forecasts that were prepared along the trace."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        setting: Setting,
+        fitted: "list[Stage]",
+        *,
+        behavior: Behavior | None = None,
+    ) -> None:
+        self._setting = setting
+        self._start = trace.minutes().start
+        self._peaks: list[PeakForecast | Undecided] = []
+        self._first = fitted[0].first if fitted else 0
+        for stage in fitted:
+            self._peaks += stage.peaks(setting.utilization, self._start)
+        self._metric = MetricPolicy("demand", trace.per_replica, setting.utilization)
+        self._policy = ScalingPolicy(
+            min_replicas=setting.min_replicas,
+            max_replicas=setting.max_replicas,
+            metrics=(self._metric,),
+            lead_time=setting.delay,
+            behavior=behavior or Behavior(),
+        )
+        self._memory: Memory | None = None
+        self._trust = TrustMeter()
+
+    def step(self, demand: float | None, replicas: int, now: float) -> int:
+        """See `Policy`."""
+        forecast = self._forecast(now)
+        if demand is None:
+            seen = MetricObservation(_MISSING, forecast)
+        else:
+            forecast = self._judged(forecast, demand, now)
+            seen = MetricObservation(Reading(demand, now), forecast)
+        memory = self._memory or Memory.starting_at(replicas, now)
+        decision = decide(Observation(replicas, (seen,)), self._policy, memory, now=now)
+        self._memory = memory.after(decision, self._policy.behavior, now)
+        return decision.desired
+
+    def _forecast(self, now: float) -> PeakForecast | Undecided:
+        minute = int((now - self._start) // STEP) - self._first
+        if not 0 <= minute < len(self._peaks):
+            return _NOT_YET
+        found = self._peaks[minute]
+        # Between two minutes it is the same forecast that is asked again.
+        return found if isinstance(found, Undecided) else replace(found, until=now + STEP)
+
+    def _judged(
+        self, forecast: PeakForecast | Undecided, demand: float, now: float
+    ) -> PeakForecast | Undecided:
+        metric = self._metric
+        planned = math.nan
+        if isinstance(forecast, PeakForecast):
+            planned = metric.capacity(metric.replicas_for(max(forecast.upper, demand)))
+        hpa = metric.replicas_for(demand / metric.target_utilization)
+        self._trust.see(
+            demand,
+            planned=planned,
+            reactive=metric.capacity(hpa),
+            lead_time=self._setting.delay,
+            now=now,
+        )
+        return self._trust.verdict or forecast

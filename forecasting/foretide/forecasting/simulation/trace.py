@@ -1,0 +1,87 @@
+"""A demand trace as a replay sees it: what comes, and what a scaler knows of it when."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..series import Series, Values
+
+MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """Demand on a grid of at most a minute, and the load that one replica carries safely.
+
+    A value of the original trace is held until the next one; it is known when its step has ended,
+    and `lag` seconds later. `coarse` says that the original steps were longer than a minute.
+    """
+
+    name: str
+    demand: Series
+    per_replica: float
+    lag: float = 0.0
+    coarse: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        times: "Values | list[float]",
+        values: "Values | list[float]",
+        *,
+        peak_replicas: int = 50,
+        lag: float = 0.0,
+    ) -> "Trace":
+        """A trace of samples, with a safe load such that its 0.999 quantile needs `peak_replicas`.
+
+        Raises:
+            ValueError: the samples cannot be used; the message says why.
+        """
+        at, sampled = np.asarray(times, dtype=float), np.asarray(values, dtype=float)
+        if at.size < 2:
+            raise ValueError("a trace needs two samples at least")
+        step = usual_step(at)
+        series = Series.from_samples(at, sampled, step)
+        # Whole seconds that divide a minute, so that minutes hold whole steps.
+        finest = MINUTE if step > MINUTE else MINUTE / max(1, round(MINUTE / step))
+        demand = held(series, finest)
+        highest = float(np.nanquantile(demand.values, 0.999))
+        if highest <= 0:
+            raise ValueError("there is no demand in it")
+        return cls(name, demand, highest / peak_replicas, lag, coarse=step > MINUTE)
+
+    @property
+    def days(self) -> float:
+        """How long it is."""
+        return len(self.demand) * self.demand.step / 86_400
+
+    def minutes(self) -> Series:
+        """The peak of each minute, on whole minutes."""
+        return self.demand.coarser(MINUTE)
+
+    def known_at(self, moments: Values) -> Values:
+        """The newest demand that is known at each moment (Unix seconds); NaN inside gaps."""
+        last = np.floor((moments - self.lag - self.demand.start) / self.demand.step + 1e-9) - 1
+        inside = (last >= 0) & (last < len(self.demand))
+        index = np.clip(last, 0, len(self.demand) - 1).astype(int)
+        return np.where(inside, self.demand.values[index], np.nan)
+
+
+def usual_step(times: Values) -> float:
+    """The step of a trace in seconds: the most frequent distance between its samples."""
+    distances, counts = np.unique(np.round(np.diff(times)), return_counts=True)
+    return float(max(1.0, distances[int(np.argmax(counts))]))
+
+
+def held(series: Series, step: float) -> Series:
+    """The series on a finer grid, each value held over its step.
+
+    A step whose length is no multiple of `step` is cut at the grid.
+    """
+    count = math.floor((series.end - series.start) / step + 1e-9)
+    start = math.ceil(series.start / step) * step
+    moments = start + step * np.arange(count)
+    index = np.floor((moments - series.start) / series.step + 1e-9).astype(int)
+    return Series(start, step, series.values[np.clip(index, 0, len(series) - 1)])
