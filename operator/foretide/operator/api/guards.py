@@ -18,7 +18,7 @@ class CostGuardSpec(ApiModel):
     )
     max_extra_pod_hours_per_day: float | None = Field(
         default=None,
-        gt=0,
+        ge=0.1,
         le=24_000_000,
         description="A budget: pods × hours that any 24 hours may cost more than HPA at targetUtilization. Hours that cost less than HPA are counted in its favour. When it is spent the forecast adds nothing until a quarter of it is free again.",
     )
