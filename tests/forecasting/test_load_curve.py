@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from foretide.forecasting.decision import replicas_for
@@ -61,6 +61,7 @@ def test_utilization_is_the_share_of_what_the_replicas_carry():
 @given(rising, st.floats(0, 1e7))
 def test_the_answer_is_the_fewest_replicas_that_carry_the_demand(curve, demand):
     replicas = curve.replicas_for(demand)
+    assume(replicas < MOST_REPLICAS)
     assert curve.capacity(replicas) >= demand * (1 - 1e-6)
     if replicas > 0:
         assert curve.capacity(replicas - 1) < demand
