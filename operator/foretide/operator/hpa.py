@@ -155,11 +155,13 @@ async def sweep(cluster: Cluster, namespaces: Iterable[str], *, guard: Guard) ->
     """Release what no PredictiveScaler holds any more; returns what was, for people to read.
 
     Its owner may be deleted, paused, in mode Recommend, without `actuation: HPAFloor`, or on
-    another target by now. Namespaces empty means all of them.
+    another target by now; where the CRD is gone, all are. Namespaces empty means all of them.
 
     Raises:
         ClusterError: the API server does not say what there is; nothing is released then.
     """
+    if not guard():
+        return []
     spaces = tuple(namespaces)
     # What is held comes first: an owner that is created meanwhile is then among the owners.
     held = [

@@ -301,6 +301,13 @@ async def test_a_sweep_that_finds_nothing_held_asks_for_no_owners(api):
     assert not [path for _, path in api.requests if path.startswith(SCALERS)]
 
 
+async def test_a_sweep_does_nothing_while_the_guard_forbids_it(api):
+    body = api.hpa()
+    await hold(api, 7)
+    assert await sweep(api, [], guard=forbidden) == []
+    assert body["spec"]["minReplicas"] == 7
+
+
 async def test_what_cannot_be_listed_releases_nothing(api):
     body = api.hpa()
     await hold(api, 7)
