@@ -1,5 +1,6 @@
 """A real SQLite and a real PostgreSQL, and builders that the tests of the store share."""
 
+import asyncio
 import ctypes
 import importlib.util
 import os
@@ -73,6 +74,18 @@ def columns():
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def until():
+    """Awaits that a condition, an asynchronous function, is true."""
+
+    async def wait(condition, timeout=20.0):
+        async with asyncio.timeout(timeout):
+            while not await condition():  # noqa: ASYNC110 - other processes set no event
+                await asyncio.sleep(0.005)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""The commands of `foretide`, a module for each."""
