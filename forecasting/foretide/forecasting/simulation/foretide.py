@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..behavior import Behavior
-from ..decision import Memory, MetricObservation, MetricPolicy, Observation, ScalingPolicy, decide
-from ..demand import Reading, Unavailable, Undecided
+from ..demand import Undecided
 from ..forecast import PeakForecast
 from ..lookahead.choosing import Workload
 from ..lookahead.features import REACH, STEP, fill_gaps
@@ -17,11 +16,11 @@ from ..lookahead.model import LookaheadModel, to_peaks
 from ..lookahead.plan import Plan
 from ..series import Series, Values
 from ..trust import TrustMeter
+from .decider import Decider
 from .replay import Setting
 from .trace import Trace
 
 _NOT_YET = Undecided("NotFittedYet", "no forecast yet")
-_MISSING = Unavailable("Empty", "no demand")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ def stages(
     # What the lag hides is not known yet: the models see demand so many minutes late.
     late = math.ceil(trace.lag / STEP)
     values = np.concatenate([np.full(late, np.nan), minutes.values])[: len(minutes)]
-    begin = round((setting.start - minutes.start) / STEP)
+    begin = math.floor((setting.start - minutes.start) / STEP + 1e-9)
     every, back = round(fits.refit_every / STEP), round(fits.history / STEP)
     window = window_for(setting.delay, setting.period) + late
     for first in range(begin, len(values), every):
@@ -128,29 +127,15 @@ class ForetidePolicy:
         self._first = fitted[0].first if fitted else 0
         for stage in fitted:
             self._peaks += stage.peaks(setting.utilization, self._start)
-        self._metric = MetricPolicy("demand", trace.per_replica, setting.utilization)
-        self._policy = ScalingPolicy(
-            min_replicas=setting.min_replicas,
-            max_replicas=setting.max_replicas,
-            metrics=(self._metric,),
-            lead_time=setting.delay,
-            behavior=behavior or Behavior(),
-        )
-        self._memory: Memory | None = None
+        self._decider = Decider(trace, setting, behavior)
         self._trust = TrustMeter()
 
     def step(self, demand: float | None, replicas: int, now: float) -> int:
         """See `Policy`."""
         forecast = self._forecast(now)
-        if demand is None:
-            seen = MetricObservation(_MISSING, forecast)
-        else:
+        if demand is not None:
             forecast = self._judged(forecast, demand, now)
-            seen = MetricObservation(Reading(demand, now), forecast)
-        memory = self._memory or Memory.starting_at(replicas, now)
-        decision = decide(Observation(replicas, (seen,)), self._policy, memory, now=now)
-        self._memory = memory.after(decision, self._policy.behavior, now)
-        return decision.desired
+        return self._decider.step(demand, forecast, replicas, now)
 
     def _forecast(self, now: float) -> PeakForecast | Undecided:
         minute = int((now - self._start) // STEP) - self._first
@@ -163,7 +148,7 @@ class ForetidePolicy:
     def _judged(
         self, forecast: PeakForecast | Undecided, demand: float, now: float
     ) -> PeakForecast | Undecided:
-        metric = self._metric
+        metric = self._decider.metric
         planned = math.nan
         if isinstance(forecast, PeakForecast):
             planned = metric.capacity(metric.replicas_for(max(forecast.upper, demand)))

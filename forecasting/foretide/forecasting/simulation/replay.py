@@ -40,6 +40,18 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """What a policy asked for: `counts` (n) from each of the `moments` (n, Unix seconds) on.
+
+    Before the first moment `initial` replicas had been there for long.
+    """
+
+    moments: Values
+    counts: Values
+    initial: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Run:
     """What happened: the score, and what was asked for and ready at each of the `times` (n)."""
 
@@ -52,24 +64,35 @@ class Run:
 
 def replay(trace: Trace, policy: Policy, setting: Setting) -> Run:
     """Run a policy over the trace from `setting.start` to its end."""
+    return judge(trace, drive(trace, policy, setting), setting)
+
+
+def drive(trace: Trace, policy: Policy, setting: Setting) -> Path:
+    """Ask a policy at each moment. What it asks for does not depend on when pods are ready."""
     demand = trace.demand.between(setting.start, trace.demand.end)
     moments = np.arange(demand.start, demand.end, setting.period)
     known = trace.known_at(moments)
     first = known[np.isfinite(known)]
-    replicas = start_replicas(float(first[0]) if len(first) else 0.0, trace, setting)
-    pods = Pods(setting.delay, setting.jitter, setting.seed)
-    pods.start_with(replicas, demand.start - setting.period)
+    initial = replicas = start_replicas(float(first[0]) if len(first) else 0.0, trace, setting)
     counts = np.empty(len(moments))
     finite = np.isfinite(known).tolist()
     for position, (now, value) in enumerate(zip(moments.tolist(), known.tolist(), strict=True)):
-        wanted = policy.step(value if finite[position] else None, replicas, now)
-        if wanted != replicas:
-            replicas = wanted
-            pods.scale(replicas, now)
+        replicas = policy.step(value if finite[position] else None, replicas, now)
         counts[position] = replicas
+    return Path(moments, counts, initial)
+
+
+def judge(trace: Trace, path: Path, setting: Setting) -> Run:
+    """What came of it, with pods that take `setting.delay` to become ready."""
+    demand = trace.demand.between(setting.start, trace.demand.end)
+    pods = Pods(setting.delay, setting.jitter, setting.seed)
+    pods.start_with(path.initial, demand.start - setting.period)
+    changed = np.flatnonzero(np.diff(path.counts, prepend=path.initial))
+    for at in changed.tolist():
+        pods.scale(int(path.counts[at]), float(path.moments[at]))
     times = demand.times
-    latest = np.searchsorted(moments, times, side="right") - 1
-    desired, ready = counts[latest], pods.ready(times)
+    latest = np.searchsorted(path.moments, times, side="right") - 1
+    desired, ready = path.counts[latest], pods.ready(times)
     judged = score(
         demand.values,
         ready,
