@@ -183,7 +183,7 @@ async def test_it_serves_https(service, token_file, certificate):
 
 
 async def test_a_renewed_certificate_is_taken_over(
-    service, token_file, certificate, monkeypatch, caplog
+    service, token_file, certificate, monkeypatch, caplog, until
 ):
     """One that cannot be read leaves the old one in force."""
     monkeypatch.setattr(run, "RELOAD_EVERY", 0.01)

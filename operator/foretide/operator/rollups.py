@@ -1,0 +1,241 @@
+"""Roll-ups of demand on their way to the store.
+
+Each tick puts a sample in; every five minutes they become a roll-up, which is sent in the
+background. While the store is away roll-ups wait in memory for a day, and the operator works on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from foretide.forecasting.demand import Undecided
+from foretide.forecasting.series import Series
+from foretide.store.client import StoreClient
+from foretide.store.errors import StoreError, StoreRefused, StoreUnavailable
+from foretide.store.rollups import (
+    LARGEST_VALUE,
+    STEP,
+    Rollups,
+    SeriesKey,
+    Written,
+    fingerprint,
+)
+
+from .rollup_collector import Collector, Taken
+from .store_settings import StoreSettings
+from .stored_demand import SAMPLE_EVERY, rollups_of, to_series
+
+logger = logging.getLogger(__name__)
+
+_PERIOD = 15.0
+_FIRST_RETRY, _LAST_RETRY = 15.0, 300.0
+_LAST_WORD = 5.0
+_NOT_CONFIGURED = "no store is configured"
+# What one roll-up can be refused for; any other refusal is of the whole request.
+_BAD_ROLLUP = ("BadKey", "BadTime", "BadValue", "InFuture")
+
+
+def series_key(namespace: str, name: str, metric: str, *, source: str, query: str) -> SeriesKey:
+    """The key of a resource's metric; another query, or another source, is another series."""
+    return SeriesKey(namespace, name, metric, fingerprint(source, query))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """How sending goes, for a condition and metrics. `reason` is Reachable when all is well."""
+
+    reason: str
+    message: str
+    waiting: int = 0
+    dropped: int = 0
+    refused: int = 0
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class StoreConnection(Rollups, Protocol):
+    """`Rollups` that is closed when it is not needed any more."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class RollupSender:
+    """Collects roll-ups and sends them to the store that the settings name, if they name one."""
+
+    def __init__(
+        self,
+        settings: Callable[[], StoreSettings | None],
+        *,
+        connect: Callable[[StoreSettings], StoreConnection] = lambda it: StoreClient(it.address),
+        clock: Callable[[], float] = time.time,
+        collector: Collector | None = None,
+    ) -> None:
+        """`settings` is asked at each use, so that they can change."""
+        self._settings = settings
+        self._connect = connect
+        self._clock = clock
+        self._collector = collector or Collector()
+        self._client: tuple[StoreSettings, StoreConnection] | None = None
+        self._sending = asyncio.Lock()
+        self._failure: StoreError | None = None
+        self._failures = 0
+        self._retry_at = 0.0
+        self._refused = 0
+        self._refusal = ""
+
+    def observe(self, key: SeriesKey, at: float, value: float) -> None:
+        """Take in a sample of demand; cheap, and nothing is sent yet."""
+        if self._settings() is not None and 0 <= value <= LARGEST_VALUE:
+            self._collector.observe(key, at, value)
+
+    async def run(self) -> None:
+        """Send what there is, every few seconds, for ever."""
+        while True:
+            try:
+                await self.flush()
+            except Exception:
+                logger.exception("sending roll-ups failed unexpectedly")
+            await asyncio.sleep(_PERIOD)
+
+    async def flush(self, *, everything: bool = False) -> None:
+        """Send the roll-ups that are complete, if the store is not known to be away.
+
+        With `everything`, those too that are not complete, and at once.
+        """
+        async with self._sending:
+            now = self._clock()
+            self._collector.close_due(now, everything=everything)
+            if self._settings() is None:
+                await self._disconnect()
+                return
+            if not everything and now < self._retry_at <= now + _LAST_RETRY:
+                return
+            try:
+                while self._settings() is not None and (taken := self._collector.take()):
+                    await self._deliver(taken)
+                    self._recovered()
+            except StoreUnavailable as error:
+                await self._failed(error, now)
+
+    async def aclose(self) -> None:
+        """Try to send what there is, for a few seconds, and close the connection."""
+        try:
+            async with asyncio.timeout(_LAST_WORD):
+                await self.flush(everything=True)
+        except TimeoutError:
+            logger.warning("%d roll-ups could not be sent any more.", self._collector.waiting)
+        finally:
+            await self._disconnect()
+
+    async def history(self, key: SeriesKey, start: float, end: float) -> Series | Undecided:
+        """The peaks of each five minutes that begin in start ≤ t < end, or why there are none."""
+        try:
+            async with self._borrowed() as store:
+                return to_series(await store.read(key, start, end, peaks_only=True))
+        except StoreError as error:
+            return Undecided(error.reason, f"store: {error.message}")
+
+    async def record(
+        self, key: SeriesKey, series: Series, *, sample_every: float = SAMPLE_EVERY
+    ) -> Written | Undecided:
+        """Keep a history of peaks that came from elsewhere, at once; may be repeated.
+
+        It does not wait in memory: where it fails, the next fit brings it along again.
+        """
+        try:
+            columns = rollups_of(series, sample_every=sample_every)
+            async with self._borrowed() as store:
+                return await store.write({key: columns})
+        except StoreError as error:
+            return Undecided(error.reason, f"store: {error.message}")
+        except ValueError as error:
+            return Undecided("StepTooLong", str(error))
+
+    def state(self) -> StoreState:
+        """How sending goes."""
+        figures = (self._collector.waiting, self._collector.dropped, self._refused)
+        if self._settings() is None:
+            return StoreState("NotConfigured", _NOT_CONFIGURED, *figures)
+        waiting, dropped, _ = figures
+        kept = f"{waiting} roll-ups wait" + (f", {dropped} were dropped" if dropped else "")
+        if self._failure is not None:
+            text = f"the store does not take roll-ups: {self._failure.message}; {kept}"
+            return StoreState(self._failure.reason, text, *figures)
+        if self._refused:
+            text = f"the store has refused {self._refused} roll-ups: {self._refusal}"
+            return StoreState("Refused", text, *figures)
+        text = "the store takes roll-ups" + (f"; {dropped} were dropped" if dropped else "")
+        return StoreState("Reachable", text, *figures)
+
+    async def _deliver(self, taken: Taken) -> None:
+        """Send; of what is refused, find out which roll-ups are meant, and send the others."""
+        try:
+            await (await self._connected()).write(taken.batch)
+        except StoreRefused as error:
+            if error.reason not in _BAD_ROLLUP:
+                # Two versions that do not understand each other: it will pass, the demand is good.
+                raise StoreUnavailable(error.reason, error.message) from None
+            if len(taken) > 1:
+                for half in taken.halves():
+                    await self._deliver(half)
+                return
+            if error.reason == "InFuture" and taken.newest <= self._clock() + STEP:
+                raise StoreUnavailable(error.reason, error.message) from None  # the clocks differ
+            self._refused += len(taken)
+            if error.message != self._refusal:
+                logger.error("The store refuses a roll-up: %s", error.message)
+            self._refusal = error.message
+        self._collector.settle(taken)
+
+    async def _connected(self) -> StoreConnection:
+        """The connection for sending, made anew where the settings have changed."""
+        settings = self._settings()
+        if self._client is not None and self._client[0] != settings:
+            await self._disconnect()
+        if settings is None:
+            raise StoreUnavailable("NotConfigured", _NOT_CONFIGURED)
+        if self._client is None:
+            self._client = (settings, await self._open(settings))
+        return self._client[1]
+
+    @contextlib.asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[StoreConnection]:
+        """A connection for one use, which no failure of sending closes."""
+        settings = self._settings()
+        if settings is None:
+            raise StoreUnavailable("NotConfigured", _NOT_CONFIGURED)
+        store = await self._open(settings)
+        try:
+            yield store
+        finally:
+            await store.aclose()
+
+    async def _open(self, settings: StoreSettings) -> StoreConnection:
+        # Reading certificates takes longer than the event loop may stand.
+        return await asyncio.to_thread(self._connect, settings)
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client[1].aclose()
+
+    def _recovered(self) -> None:
+        if self._failure is not None:
+            logger.info("The store takes roll-ups again.")
+        self._failure, self._failures, self._retry_at = None, 0, 0.0
+
+    async def _failed(self, error: StoreUnavailable, now: float) -> None:
+        if self._failure is None or self._failure.reason != error.reason:
+            logger.warning("The store does not take roll-ups, they wait: %s", error.message)
+        delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
+        self._failure, self._failures = error, self._failures + 1
+        self._retry_at = now + delay * random.uniform(0.8, 1.0)
+        await self._disconnect()  # the next attempt reads certificates anew
