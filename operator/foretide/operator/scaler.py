@@ -3,23 +3,20 @@ it is in the resource, or can be rebuilt from Prometheus."""
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from foretide.forecasting.behavior import Change
-from foretide.forecasting.decision import Memory, MetricPolicy, ScalingPolicy
-from foretide.forecasting.promql import longest_range
+from foretide.forecasting.decision import Memory, ScalingPolicy
 
 from .api.predictivescaler import Mode, PredictiveScalerSpec
 from .api.status import PredictiveScalerStatus
 from .conditions import FORECAST, parse_timestamp
 from .owners import Claim
+from .policies import to_policy
 from .settings import explain
-
-# A scrape and a tick or two.
-_FADING_MARGIN = 60.0
 
 
 @dataclass(slots=True)
@@ -116,30 +113,3 @@ class Scaler:
 
 
 _UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
-
-
-def to_policy(spec: PredictiveScalerSpec) -> ScalingPolicy:
-    """What the decision needs of a spec.
-
-    While a metric dies, a query such as rate(…[5m]) falls for five minutes before it answers
-    nothing. So that this is not taken for less demand, scaling down looks back at least so far.
-    """
-    behavior = spec.behavior.rules()
-    fading = max(longest_range(metric.query) for metric in spec.metrics)
-    if fading > 0:
-        window = max(behavior.down.stabilization, fading + _FADING_MARGIN)
-        behavior = replace(behavior, down=replace(behavior.down, stabilization=window))
-    return ScalingPolicy(
-        min_replicas=spec.min_replicas,
-        max_replicas=spec.max_replicas,
-        lead_time=spec.forecast.lead_time,
-        behavior=behavior,
-        metrics=tuple(
-            MetricPolicy(
-                name=metric.name or (f"demand-{position}" if len(spec.metrics) > 1 else "demand"),
-                per_replica=metric.per_replica,
-                target_utilization=metric.target_utilization,
-            )
-            for position, metric in enumerate(spec.metrics)
-        ),
-    )

@@ -2,10 +2,18 @@ import pytest
 from pydantic import ValidationError
 
 from foretide.forecasting.behavior import Behavior, PolicyType, RatePolicy, Select
-from foretide.forecasting.decision import MetricPolicy
-from foretide.operator.api.predictivescaler import Mode, PredictiveScalerSpec, ScaleTargetRef
-from foretide.operator.scaler import to_policy
+from foretide.operator.api.forecast import Engine
+from foretide.operator.api.guards import CostGuardSpec
+from foretide.operator.api.predictivescaler import (
+    Actuation,
+    Mode,
+    PredictiveScalerSpec,
+    ScaleTargetRef,
+    SignalsSpec,
+)
 from foretide.operator.settings import explain
+
+SALE = {"name": "sale", "start": "2026-11-27"}
 
 
 @pytest.fixture
@@ -34,8 +42,30 @@ def test_the_least_a_user_must_say_gets_careful_defaults(read):
     forecast = spec.forecast
     assert forecast.history == 14 * 86_400
     assert forecast.min_history == 2 * 86_400
-    assert (forecast.step, forecast.horizon, forecast.refit_every) == (300, 21_600, 3_600)
-    assert (forecast.quantile, forecast.lead_time, forecast.time_zone) == (0.975, 180, "UTC")
+    assert (forecast.step, forecast.horizon, forecast.refit_every) == (300, 108_000, 21_600)
+    assert (forecast.quantile, forecast.lead_time, forecast.time_zone) == (None, 180, "UTC")
+    assert forecast.learn_lead_time
+    assert (spec.actuation, spec.sudden_drop_grace) == (Actuation.REPLICAS, 900)
+    assert spec.signals == SignalsSpec(time_series=True, events=True, derivative=True)
+    assert (spec.events, spec.slo, spec.cost_guard) == ([], None, CostGuardSpec())
+
+
+@pytest.mark.parametrize(
+    ("given", "looks_ahead", "horizon_engine"),
+    [
+        ({}, True, Engine.AUTO),
+        ({"engine": "Lookahead"}, True, None),
+        ({"engine": "Prophet"}, False, Engine.PROPHET),
+    ],
+)
+def test_an_engine_scales_and_looks_at_the_hours_ahead(read, given, looks_ahead, horizon_engine):
+    forecast = read(forecast=given).forecast
+    assert (forecast.looks_ahead, forecast.horizon_engine) == (looks_ahead, horizon_engine)
+
+
+def test_the_hours_ahead_have_a_quantile_also_where_none_is_given(read):
+    assert read().forecast.horizon_quantile == 0.975
+    assert read(forecast={"quantile": 0.9}).forecast.horizon_quantile == 0.9
 
 
 @pytest.mark.parametrize(
@@ -71,6 +101,17 @@ def test_a_target_reference_knows_its_group_and_version(version, group, rest):
         ),
         ({"suddenZeroGrace": "8d"}, "suddenZeroGrace"),
         ({"suddenZeroGrace": "soon"}, "suddenZeroGrace"),
+        ({"suddenDropGrace": "8d"}, "suddenDropGrace must be between 0s and 7d"),
+        ({"actuation": "HPA"}, "actuation"),
+        ({"signals": {"burst": True}}, "signals.burst"),
+        ({"surge": {"enabled": False}}, "surge.enabled"),
+        ({"costGuard": {"maxExtraReplicas": -1}}, "costGuard.maxExtraReplicas"),
+        ({"slo": {"query": "p99"}}, "slo.objective"),
+        ({"events": [SALE, SALE]}, "events must not have the same name twice"),
+        (
+            {"events": [{**SALE, "minReplicas": 21}]},
+            "minReplicas of an event must not be greater than maxReplicas",
+        ),
         ({"forcast": {}}, "forcast"),
         ({"forecast": {"history": "30m"}}, "forecast.history"),
         ({"forecast": {"history": "401d"}}, "forecast.history"),
@@ -78,9 +119,10 @@ def test_a_target_reference_knows_its_group_and_version(version, group, rest):
         ({"forecast": {"step": "9s"}}, "forecast.step"),
         ({"forecast": {"refitEvery": "59s"}}, "forecast.refitEvery"),
         ({"forecast": {"leadTime": "5h"}}, "forecast.leadTime"),
-        ({"forecast": {"horizon": "1h"}}, "forecast.horizon"),
+        ({"forecast": {"horizon": "6h"}}, "forecast.horizon must be at least refitEvery and"),
         ({"forecast": {"horizon": "31d"}}, "forecast.horizon"),
         ({"forecast": {"history": "100d", "step": "10s"}}, "forecast.step"),
+        ({"forecast": {"engine": "ARIMA"}}, "forecast.engine"),
         ({"forecast": {"quantile": 1}}, "forecast.quantile"),
         ({"forecast": {"quantile": 0.4}}, "forecast.quantile"),
         ({"forecast": {"timeZone": "Mars/Olympus"}}, "timeZone"),
@@ -107,7 +149,7 @@ def test_a_bad_spec_is_refused_by_the_name_of_the_field(refusal, change, field):
         ({"perReplica": -1}, "perReplica"),
         ({"perReplica": float("nan")}, "perReplica"),
         ({"perReplica": float("inf")}, "perReplica"),
-        ({"perReplica": None}, "perReplica"),
+        ({"perReplica": None}, "give perReplica or loadCurve"),
         ({"query": ""}, "query"),
         ({"query": "x" * 4_097}, "query"),
         ({"type": "Kafka"}, "type"),
@@ -121,7 +163,7 @@ def test_a_bad_spec_is_refused_by_the_name_of_the_field(refusal, change, field):
 )
 def test_a_bad_metric_is_refused_by_its_place_and_field(refusal, change, field):
     message = refusal(metrics=[{"query": "up", "perReplica": 1, **change}])
-    assert message.startswith("metrics.0.")
+    assert message.startswith("metrics.0")
     assert field in message
 
 
@@ -160,40 +202,8 @@ def test_scaling_in_one_direction_can_be_switched_off(read):
     assert rules.up.select is Select.MAX
 
 
-def test_the_policy_holds_what_a_decision_needs(read):
-    policy = to_policy(read(minReplicas=2, forecast={"leadTime": "4m"}))
-    assert (policy.min_replicas, policy.max_replicas, policy.lead_time) == (2, 20, 240)
-    assert policy.behavior == Behavior()
-    assert policy.metrics == (MetricPolicy("demand", 100.0, 0.7),)
-
-
-def test_metrics_without_a_name_are_called_by_their_place(read):
-    metrics = [{"query": "a", "perReplica": 1}, {"query": "b", "perReplica": 1, "name": "queue"}]
-    assert [metric.name for metric in to_policy(read(metrics=metrics)).metrics] == [
-        "demand-0",
-        "queue",
-    ]
-
-
 def test_two_metrics_must_not_have_the_same_name(refusal, read):
     metric = {"query": "demand", "perReplica": 1}
     named = {**metric, "name": "orders"}
     assert "same name twice" in refusal(metrics=[named, metric, named])
     assert read(metrics=[metric, metric, named])
-
-
-@pytest.mark.parametrize(
-    ("query", "window"),
-    [("demand", 300), ("rate(a[2m])", 300), ("rate(a[4m]) + rate(b[10m])", 660)],
-)
-def test_scaling_down_looks_back_over_the_range_of_the_query(read, query, window):
-    """While a metric dies, rate(…[10m]) falls for ten minutes."""
-    policy = to_policy(read(metrics=[{"query": query, "perReplica": 1}]))
-    assert policy.behavior.down.stabilization == window
-    assert policy.behavior.up.stabilization == 0
-
-
-def test_a_longer_window_that_was_asked_for_stays(read):
-    down = {"scaleDown": {"stabilizationWindowSeconds": 1800}}
-    policy = to_policy(read(behavior=down, metrics=[{"query": "rate(a[10m])", "perReplica": 1}]))
-    assert policy.behavior.down.stabilization == 1800

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from foretide.operator.api.crds import predictive_scaler_crd
+from foretide.operator.api.rules import RULES
 
 STRUCTURAL = {
     "type",
@@ -26,6 +27,8 @@ STRUCTURAL = {
     "additionalProperties",
     "anyOf",
     "x-kubernetes-int-or-string",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
     "x-kubernetes-validations",
 }
 
@@ -66,7 +69,11 @@ def test_the_schema_uses_only_what_a_structural_schema_may(nodes):
 
 def test_every_field_has_a_type_or_is_a_quantity(nodes):
     untyped = {path for path, node in nodes.items() if "type" not in node}
-    assert untyped == {"spec.metrics[].perReplica"}
+    assert untyped == {
+        "spec.metrics[].perReplica",
+        "spec.metrics[].loadCurve[].load",
+        "spec.slo.objective",
+    }
     assert all(nodes[path]["x-kubernetes-int-or-string"] is True for path in untyped)
     assert {node["type"] for path, node in nodes.items() if path not in untyped} <= {
         "object",
@@ -74,6 +81,7 @@ def test_every_field_has_a_type_or_is_a_quantity(nodes):
         "string",
         "integer",
         "number",
+        "boolean",
     }
 
 
@@ -121,11 +129,28 @@ def test_defaults_fit_their_own_schema(nodes):
 
 
 def test_defaults_inside_of_objects_take_effect_when_the_object_is_left_out(nodes):
-    objects = ("spec.forecast", "spec.behavior", "spec.behavior.scaleUp", "spec.behavior.scaleDown")
+    objects = ["forecast", "signals", "surge", "behavior", "behavior.scaleUp", "behavior.scaleDown"]
     for path in objects:
-        assert nodes[path]["default"] == {}
-        assert not nodes[path].get("required")
-    assert nodes["spec.forecast.horizon"]["default"] == "6h"
+        assert nodes[f"spec.{path}"]["default"] == {}
+        assert not nodes[f"spec.{path}"].get("required")
+    assert nodes["spec.forecast.horizon"]["default"] == "30h"
+    assert nodes["spec.signals.derivative"]["default"] is True
+
+
+def test_what_is_not_asked_for_is_not_filled_in(nodes):
+    for path in ("spec.costGuard", "spec.slo", "spec.forecast.quantile"):
+        assert "default" not in nodes[path]
+
+
+def test_the_bounds_of_what_may_be_left_out_are_kept(nodes):
+    quantile = nodes["spec.forecast.quantile"]
+    assert (quantile["minimum"], quantile["maximum"]) == (0.5, 1)
+    assert quantile["exclusiveMaximum"] is True
+
+
+def test_the_api_server_itself_refuses_two_events_of_one_name(nodes):
+    assert nodes["spec.events"]["x-kubernetes-list-type"] == "map"
+    assert nodes["spec.events"]["x-kubernetes-list-map-keys"] == ["name"]
 
 
 def test_status_has_no_defaults_but_empty_texts_and_lists(nodes):
@@ -140,13 +165,16 @@ def test_status_has_no_defaults_but_empty_texts_and_lists(nodes):
 
 def test_rules_in_cel_sit_where_they_belong(nodes):
     ruled = {path for path, node in nodes.items() if "x-kubernetes-validations" in node}
-    assert ruled == {"spec", "spec.metrics[].perReplica", "spec.metrics[].query"}
+    assert ruled == RULES.keys()
 
 
 def test_lists_and_strings_with_rules_are_bounded(nodes):
     # The API server estimates a rule's cost by what may come, and refuses an unbounded one.
-    assert nodes["spec.metrics"]["maxItems"] == 10
-    assert nodes["spec.metrics[].query"]["maxLength"] == 4_096
+    for path, rules in RULES.items():
+        for ancestor in [path[:at] for at in range(len(path) + 1) if path[at:].startswith("[]")]:
+            assert nodes[ancestor]["maxItems"] <= 50, path
+        if rules and nodes[path].get("type") == "string":
+            assert nodes[path]["maxLength"] == 4_096, path
 
 
 def test_columns_show_fields_that_exist(version, nodes):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .rules import RULES
 from .status import PredictiveScaler
 
 GROUP = "foretide.dev"
@@ -15,26 +16,6 @@ VERSION = "v1alpha1"
 PLURAL = "predictivescalers"
 
 Schema = dict[str, Any]
-
-# Rules by path. A quantity may be an integer or a string, hence the two cases.
-_RULES: dict[str, list[Schema]] = {
-    "spec": [
-        {
-            "rule": "self.minReplicas <= self.maxReplicas",
-            "message": "minReplicas must not be greater than maxReplicas",
-        }
-    ],
-    "spec.metrics[].perReplica": [
-        {
-            "rule": "type(self) == int ? self > 0 : "
-            "(isQuantity(self) && quantity(self).isGreaterThan(quantity('0')))",
-            "message": "perReplica must be a quantity greater than 0, such as 100, 0.5 or 500m",
-        }
-    ],
-    "spec.metrics[].query": [
-        {"rule": "self.trim().size() > 0", "message": "query must not be blank"}
-    ],
-}
 
 _COLUMNS: list[Schema] = [
     {"name": "Target", "type": "string", "jsonPath": ".spec.scaleTargetRef.name"},
@@ -98,7 +79,7 @@ def structural(model: type[BaseModel]) -> Schema:
 
 def _convert(node: Schema, definitions: Schema, path: str) -> Schema:
     node = _resolve(node, definitions)
-    if rules := _RULES.get(path):
+    if rules := RULES.get(path):
         node["x-kubernetes-validations"] = rules
     if properties := node.get("properties"):
         node["properties"] = {
@@ -126,7 +107,9 @@ def _resolve(node: Schema, definitions: Schema) -> Schema:
     if "const" in outer:
         outer["enum"] = [outer.pop("const")]
     for bound in ("Minimum", "Maximum"):
-        if (limit := outer.pop(f"exclusive{bound}", None)) is not None:
+        # An optional field comes by twice; the second time it is a boolean already.
+        limit = outer.get(f"exclusive{bound}")
+        if limit is not None and not isinstance(limit, bool):
             outer[bound.lower()], outer[f"exclusive{bound}"] = limit, True
     # A property may be called `title`, so only a string can be the keyword.
     for foreign in ("title", "additionalProperties", "$defs"):
@@ -146,4 +129,4 @@ def _default_objects(node: Schema) -> None:
             child.setdefault("default", {})
 
 
-_DEFAULTED = frozenset({"forecast", "behavior", "scaleUp", "scaleDown"})
+_DEFAULTED = frozenset({"forecast", "signals", "surge", "behavior", "scaleUp", "scaleDown"})

@@ -111,3 +111,17 @@ Quantity = Annotated[
 def lasting(default: str, *, description: str) -> Any:
     """A `Duration` field whose default is written as users write it, in the CRD too."""
     return Field(default=default, description=description)
+
+
+def within(value: float, name: str, lowest: float, highest: float) -> float:
+    """A duration in seconds that lies within its bounds.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if not lowest <= value <= highest:
+        raise ValueError(
+            f"{name} must be between {format_duration(lowest)} and {format_duration(highest)}, "
+            f"not {format_duration(value)}"
+        )
+    return value

@@ -10,11 +10,11 @@ from .fields import ApiModel
 
 
 class SurgeSpec(ApiModel):
-    """The derivative signal: demand that grows now, faster than its noise, is extrapolated over the lead time."""
+    """How far demand that grows now, faster than its noise, is extrapolated over the lead time.
 
-    enabled: bool = Field(
-        default=True, description="Whether a surge that no history foretold may add replicas."
-    )
+    Whether it may add replicas at all is `signals.derivative`.
+    """
+
     max_factor: float = Field(
         default=2.0,
         gt=1,
