@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretide.store import chunks
-from foretide.store.rollups import STEP, Rollup, rounded
+from foretide.store.rollups import STEP, Rollup, as_kept
 
 BASE = chunks.slot_of(1_790_000_000) * chunks.SECONDS
 
@@ -32,16 +32,16 @@ def same(one, other):
     return repr(one) == repr(other)  # NaN is like NaN
 
 
-def as_kept(rollup):
+def read_again(rollup):
     start, samples, *values = rollup
-    return Rollup(start, samples, *map(rounded, values))
+    return Rollup(start, samples, *map(as_kept, values))
 
 
 @given(st.lists(rollups, unique_by=lambda rollup: rollup.start))
 def test_what_goes_in_comes_out_with_six_digits(some):
     data, changed = chunks.merge(None, some)
     assert changed == len(some)
-    assert same(kept(data), sorted(map(as_kept, some)))
+    assert same(kept(data), sorted(map(read_again, some)))
 
 
 @given(st.lists(rollups))

@@ -62,32 +62,27 @@ def command():
 
 @pytest.fixture
 def process(tmp_path, token_file):
-    """Starts the service as a process of its own; returns it and its URL."""
-    processes = []
+    """The service as a process of its own, and its URL."""
+    port_file = tmp_path / "port-of-process"
+    arguments = ["--database", tmp_path / "store.db", "--token-file", token_file]
+    arguments += ["--listen", "127.0.0.1:0", "--port-file", port_file, "--log-format", "text"]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = spawn(
+            [sys.executable, "-P", "-c", CODE, "store", "serve", *map(str, arguments)],
+            cwd=tmp_path,
+            environment=clean_environment(tmp_path),
+            output=output,
+        )
 
-    def start():
-        port_file = tmp_path / f"port-{len(processes)}"
-        arguments = ["--database", tmp_path / "store.db", "--token-file", token_file]
-        arguments += ["--listen", "127.0.0.1:0", "--port-file", port_file, "--log-format", "text"]
-        log = tmp_path / f"log-{len(processes)}"
-        with log.open("wb") as output:
-            process = spawn(
-                [sys.executable, "-P", "-c", CODE, "store", "serve", *map(str, arguments)],
-                cwd=tmp_path,
-                environment=clean_environment(tmp_path),
-                output=output,
-            )
-        processes.append(process)
+    def listens():
+        return port_file.exists() and port_file.read_text().endswith("\n")
 
-        def listens():
-            return port_file.exists() and port_file.read_text().endswith("\n")
-
+    try:
         assert wait_until(lambda: listens() or process.poll() is not None, 60)
         assert process.poll() is None, log.read_text()
-        return process, f"http://127.0.0.1:{port_file.read_text().strip()}"
-
-    yield start
-    for process in processes:
+        yield process, f"http://127.0.0.1:{port_file.read_text().strip()}"
+    finally:
         process.kill()
         process.wait(20)
 
@@ -111,15 +106,16 @@ async def service(tmp_path, token_file, until):
         await until(listens)
         return f"{scheme}://127.0.0.1:{port_file.read_text().strip()}"
 
+    start.tasks = tasks
     yield start
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_what_was_acknowledged_survives_a_kill(process, token_file, key):
+async def test_what_was_acknowledged_survives_a_kill(process, service, token_file, key):
     """Several writers, a SIGKILL in their midst, and a new start."""
-    killed, url = process()
+    killed, url = process
     acknowledged = []
     enough = asyncio.Event()
 
@@ -137,23 +133,30 @@ async def test_what_was_acknowledged_survives_a_kill(process, token_file, key):
         await client.aclose()
 
     writers = [asyncio.create_task(write(writer)) for writer in range(3)]
-    await asyncio.wait_for(enough.wait(), 30)
+    await asyncio.wait_for(enough.wait(), 60)
     killed.send_signal(signal.SIGKILL)
     await asyncio.gather(*writers)
     await asyncio.to_thread(killed.wait, 20)
 
-    again, url = process()
-    client = StoreClient(StoreAddress(url, token_file))
+    client = StoreClient(StoreAddress(await service(), token_file))
     kept = {
         writer: list(await client.read(key(f"app-{writer}"), BASE, BASE + 300 * DAY))
         for writer in range(3)
     }
-    missing = [one for one in acknowledged if one[1] not in kept[one[0]]]
-    assert not missing
+    assert not [one for one in acknowledged if one[1] not in kept[one[0]]]
     assert await client.write({key(): Columns.of([acknowledged[0][1]])}) == (1, 1)
     await client.aclose()
-    again.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(again.wait, 20) == 0
+
+
+async def test_it_ends_cleanly_when_asked_to(service, until):
+    await service()
+    signal.raise_signal(signal.SIGTERM)
+
+    async def ended():
+        return service.tasks[0].done()
+
+    await until(ended)
+    assert service.tasks[0].exception() is None
 
 
 async def test_old_roll_ups_are_swept_at_the_start(service, token_file, tmp_path, key, until):

@@ -145,10 +145,10 @@ async def test_an_empty_batch_is_nothing(repository, key):
     assert await repository.series() == []
 
 
-@pytest.mark.parametrize("times", [(math.nan, 1.0), (0.0, math.inf), (1.79e12, 1.8e12)])
-async def test_times_that_are_none_are_refused(repository, key, times):
-    with pytest.raises(StoreRefused, match=r"Unix seconds|milliseconds"):
-        await repository.read(key(), *times)
+async def test_times_that_are_none_are_refused(repository, key):
+    for times in ((math.nan, 1.0), (0.0, math.inf), (1.79e12, 1.8e12)):
+        with pytest.raises(StoreRefused, match=r"Unix seconds|milliseconds"):
+            await repository.read(key(), *times)
 
 
 async def test_what_is_kept_outlives_the_process(database, key, columns, now):
@@ -164,9 +164,9 @@ async def test_what_is_kept_outlives_the_process(database, key, columns, now):
 async def test_many_writers_lose_nothing(database, key, now):
     """Several processes' worth of repositories write into the same chunks at the same time."""
     base = chunks.slot_of(now - DAY) * chunks.SECONDS
-    keys = [key(f"app-{number}") for number in range(5)]
+    keys = [key(f"app-{number}") for number in range(3)]
     expected = {
-        one: [Rollup(base + place * STEP, 1 + place % 9, 1, 2, 1) for place in range(72)]
+        one: [Rollup(base + place * STEP, 1 + place % 9, 1, 2, 1) for place in range(60)]
         for one in keys
     }
     pieces = [(one, rollup) for one in keys for rollup in expected[one]]
@@ -192,7 +192,7 @@ async def test_many_writers_lose_nothing(database, key, now):
 async def test_a_writer_and_a_deleter_do_not_wait_for_each_other_for_ever(database, key, columns):
     writer, deleter = [await Repository.open(database) for _ in range(2)]
     async with asyncio.timeout(20):
-        for _ in range(10):
+        for _ in range(5):
             await asyncio.gather(
                 writer.write({key(f"app-{n}"): columns(1) for n in range(5)}),
                 *(deleter.delete("web", f"app-{n}") for n in reversed(range(5))),
@@ -222,7 +222,7 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(batches=batches)
 async def test_the_one_in_memory_does_the_same(batches, tmp_path_factory, now):
     file = tmp_path_factory.mktemp("same") / "store.db"
@@ -241,11 +241,11 @@ async def test_the_one_in_memory_does_the_same(batches, tmp_path_factory, now):
 
 async def test_the_file_of_sqlite_grows_with_what_changes_only(tmp_path, key, columns, now):
     repository = await Repository.open(str(tmp_path / "store.db"), clock=lambda: now)
-    await repository.write({key(): columns(*range(1, 2000))})
+    await repository.write({key(): columns(*range(1, 500))})
     await repository.aclose()
     size = (tmp_path / "store.db").stat().st_size
     repository = await Repository.open(str(tmp_path / "store.db"), clock=lambda: now)
-    for _ in range(20):
-        await repository.write({key(): columns(*range(1, 2000))})
+    for _ in range(5):
+        await repository.write({key(): columns(*range(1, 500))})
     await repository.aclose()
     assert (tmp_path / "store.db").stat().st_size == size

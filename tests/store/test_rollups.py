@@ -12,9 +12,9 @@ from foretide.store.rollups import (
     Columns,
     Rollup,
     SeriesKey,
+    as_kept,
     check,
     fingerprint,
-    rounded,
 )
 
 
@@ -107,10 +107,10 @@ def test_another_query_or_source_is_another_series():
 
 @given(st.floats(min_value=0, max_value=1e30), st.floats(min_value=0, max_value=1e30))
 def test_rounding_keeps_six_digits_and_the_order(one, other):
-    assert rounded(rounded(one)) == rounded(one)
-    assert rounded(one) == pytest.approx(one, rel=5e-6, abs=1e-30)
+    assert as_kept(as_kept(one)) == as_kept(one)
+    assert as_kept(one) == pytest.approx(one, rel=5e-6, abs=1e-30)
     if one <= other:
-        assert rounded(one) <= rounded(other)
+        assert as_kept(one) <= as_kept(other)
 
 
 def test_columns_and_rows_are_the_same(columns):

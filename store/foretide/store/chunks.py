@@ -76,9 +76,10 @@ def merge(data: bytes | None, rollups: Iterable[Rollup]) -> tuple[bytes, int]:
         if chunk.samples[place] and rollup.rank <= kept:
             continue
         chunk.samples[place] = rollup.samples
-        chunk.mean[place] = rounded(rollup.mean)
-        chunk.max[place] = rounded(rollup.max)
-        chunk.last[place] = rounded(rollup.last)
+        # In single precision, which holds more than the six digits that are read.
+        chunk.mean[place] = rollup.mean
+        chunk.max[place] = rollup.max
+        chunk.last[place] = rollup.last
         changed += 1
     return (pack(chunk) if changed or not data else data), changed
 

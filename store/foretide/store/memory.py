@@ -10,10 +10,10 @@ from .rollups import (
     SeriesInfo,
     SeriesKey,
     Written,
+    as_kept,
     check,
     check_key,
     check_range,
-    rounded,
 )
 
 
@@ -33,9 +33,9 @@ class MemoryRollups:
                 kept = self._kept.setdefault(key, {})
                 if rollup.start not in kept or rollup.rank > kept[rollup.start].rank:
                     kept[rollup.start] = rollup._replace(
-                        mean=rounded(rollup.mean),
-                        max=rounded(rollup.max),
-                        last=rounded(rollup.last),
+                        mean=as_kept(rollup.mean),
+                        max=as_kept(rollup.max),
+                        last=as_kept(rollup.last),
                     )
                     changed += 1
         return Written(sum(map(len, batch.values())), changed)

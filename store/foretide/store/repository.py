@@ -108,8 +108,9 @@ class Repository:
             ids = await self._lock_series(connection, list(batch))
             fresh: dict[Place, list[Rollup]] = defaultdict(list)
             for key, columns in batch.items():
+                series_id = ids[key]
                 for rollup in columns:
-                    fresh[ids[key], packing.slot_of(rollup.start)].append(rollup)
+                    fresh[series_id, rollup.start // packing.SECONDS].append(rollup)
             kept = await _load(connection, list(fresh))
             # Packing takes its time, and other requests go on meanwhile.
             rows, changed = await asyncio.to_thread(_merge, fresh, kept)

@@ -6,6 +6,7 @@ and the last one. Values are kept with six significant digits, in the unit of th
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -20,6 +21,7 @@ LARGEST_BATCH = 50_000
 CLOCK_SKEW = 300
 _FIRST_TIME = 946_684_800  # 2000-01-01: anything before is no time of a measurement
 _MILLISECONDS = 100_000_000_000
+_SINGLE = struct.Struct("<f")
 _SMALLEST_VALUE = 1e-30  # single precision loses its digits below 1e-38
 
 
@@ -150,8 +152,13 @@ class Rollups(Protocol):
 
 
 def rounded(value: float) -> float:
-    """A value as it is kept: six significant digits."""
+    """A value of single precision as it is read: six significant digits, which are all it has."""
     return float(f"{value:.6g}") if not value < _SMALLEST_VALUE else 0.0
+
+
+def as_kept(value: float) -> float:
+    """What is read of a value that is written."""
+    return rounded(_SINGLE.unpack(_SINGLE.pack(value))[0])
 
 
 def check(batch: Batch, *, now: float) -> None:
