@@ -1,24 +1,22 @@
-"""Demand history from Prometheus. Runs in a worker process: it imports pandas."""
+"""Demand history from Prometheus. Runs in a worker process: its client imports pandas."""
 
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import requests
-from prometheus_api_client import MetricRangeDataFrame, PrometheusConnect
-from prometheus_api_client.exceptions import (
-    MetricValueConversionError,
-    PrometheusApiClientException,
-)
+from prometheus_api_client import PrometheusConnect
+from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from .demand import Undecided
 from .prometheus import PrometheusSource
+from .series import Series
 
 # Prometheus refuses a range query of more than 11,000 points in a series.
 _POINTS_PER_QUERY = 10_000
-# What the client raises over valid JSON that is not Prometheus'.
-_MALFORMED = (LookupError, TypeError, AttributeError)
+# What reading valid JSON raises that is not Prometheus'.
+_MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
 
 
 def connect(source: PrometheusSource) -> PrometheusConnect:
@@ -41,12 +39,11 @@ def connect(source: PrometheusSource) -> PrometheusConnect:
 
 def fetch_peaks(
     source: PrometheusSource, query: str, *, start: float, end: float, step: float
-) -> "pd.Series[float] | Undecided":
+) -> Series | Undecided:
     """The peak of demand within each step from `start` to `end` (Unix seconds).
 
-    Returns a series of finite, non-negative values indexed by the UTC time at which each step
-    begins, gaps left out, or why there is none. Several series in the answer are an error, as
-    they are for demand now.
+    Returns a series on the grid of multiples of `step`, or why there is none. Several series in
+    the answer are an error, as they are for demand now.
 
     Prometheus itself takes the maximum, over samples a twentieth of a step apart: sampling at the
     step alone would miss the peaks that replicas must carry. Where it refuses that (a scalar, a
@@ -54,23 +51,20 @@ def fetch_peaks(
     """
     finest = max(15.0, step / 20)
     peaks = f"max_over_time((\n{query}\n)[{step:g}s:{finest:g}s])"
+    shift = -step  # Prometheus' window ends where its point stands
     try:
         try:
             parts = _query_range(source, peaks, start + step, end, step)
-            # Prometheus' window ends where its point stands.
-            return to_series(parts, shift=-step)
         except PrometheusApiClientException:
             parts = _query_range(source, query, start, end, max(15.0, step / 5))
+            shift = 0.0
     except OSError as error:  # requests' exceptions are OSErrors
         return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
-    except (PrometheusApiClientException, ValueError) as error:
+    except PrometheusApiClientException as error:
         return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
     except _MALFORMED as error:
         return _invalid(error)
-    values = to_series(parts)
-    if isinstance(values, Undecided):
-        return values
-    return values.resample(pd.Timedelta(seconds=step)).max().dropna()
+    return to_series(parts, step, start=start - step, end=end + step, shift=shift)
 
 
 def _query_range(
@@ -86,29 +80,34 @@ def _query_range(
     ]
 
 
-def to_series(parts: list[dict[str, Any]], *, shift: float = 0.0) -> "pd.Series[float] | Undecided":
+def to_series(
+    parts: list[dict[str, Any]],
+    step: float,
+    *,
+    start: float = -math.inf,
+    end: float = math.inf,
+    shift: float = 0.0,
+) -> Series | Undecided:
     """Join the series of several range queries into one; NaN, infinite and negative go out.
 
-    `shift` seconds are added to each time.
+    `shift` seconds are added to each time; samples outside start…end go out, too.
     """
     if not parts:
         return Undecided("HistoryEmpty", "the query has no history")
     try:
         if any(part.get("metric") != parts[0].get("metric") for part in parts):
             return Undecided("SeveralSeries", "the query's history has several series, use sum(…)")
-        frame = pd.concat([MetricRangeDataFrame(part) for part in parts])
-    except (MetricValueConversionError, ValueError, *_MALFORMED) as error:
+        samples = [sample for part in parts for sample in part["values"]]
+        times = np.array([float(sample[0]) for sample in samples]) + shift
+        values = np.array([float(sample[1]) for sample in samples])
+    except _MALFORMED as error:
         return _invalid(error)
-    values = pd.to_numeric(frame["value"], errors="coerce").astype(float)
-    values.index = (
-        pd.DatetimeIndex(values.index).tz_convert("UTC")
-        if _aware(values.index)
-        else (pd.DatetimeIndex(values.index).tz_localize("UTC"))
-    )
-    values.index += pd.Timedelta(seconds=shift)
-    values = values[~values.index.duplicated(keep="last")].sort_index()
-    usable: pd.Series[float] = values[values.map(math.isfinite) & (values >= 0)]
-    return usable
+    inside = (times >= start) & (times <= end)
+    usable = inside & np.isfinite(values) & (values >= 0)
+    if not usable.any():
+        return Undecided("HistoryEmpty", "the query's history holds no demand")
+    order = np.argsort(times[usable], kind="stable")
+    return Series.from_samples(times[usable][order], values[usable][order], step)
 
 
 def split_range(start: float, end: float, step: float) -> list[tuple[float, float]]:
@@ -130,10 +129,6 @@ def split_range(start: float, end: float, step: float) -> list[tuple[float, floa
 
 def _invalid(error: Exception) -> Undecided:
     return Undecided("HistoryInvalid", f"not a range query's answer: {type(error).__name__}")
-
-
-def _aware(index: "pd.Index[Any]") -> bool:
-    return getattr(index, "tz", None) is not None
 
 
 def _utc(seconds: float) -> datetime:

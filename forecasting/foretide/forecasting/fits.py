@@ -1,0 +1,101 @@
+"""One fit, from the history in Prometheus to what the operator works with for hours.
+
+Runs in a worker process: it imports LightGBM, pandas and, where a resource asks for it, Prophet.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from . import horizon
+from .demand import Undecided
+from .events.effects import LearnedEffects
+from .events.learning import learn
+from .forecast import Forecast
+from .lookahead import fitting
+from .lookahead.choosing import Workload
+from .lookahead.model import LookaheadModel
+from .past_demand import PastDemand, gather
+from .usual import usual_demand
+from .worker import NOT_WANTED, FitReport, FitRequest
+
+Made = TypeVar("Made")
+
+
+def fit(request: FitRequest) -> FitReport:
+    """Fetch the history, learn from it, look ahead.
+
+    Raises:
+        Exception: the history itself cannot be worked on; a single model's failure is `Undecided`.
+    """
+    began = time.perf_counter()
+    past = gather(request)
+    queried = time.perf_counter()
+    if isinstance(past, Undecided):
+        return FitReport(past, queried - began, 0.0, lookahead=_lacking(request, past))
+    learned = _attempt("LearningFailed", lambda: _learn_events(past, request))
+    effects = None if isinstance(learned, Undecided) else learned
+    lookahead = _attempt("LookaheadFailed", lambda: _look_ahead(past, request))
+    made = _attempt(f"{request.engine}Failed", lambda: horizon.forecast(past.coarse, request))
+    if isinstance(made, Forecast) and effects is not None:
+        made = horizon.with_events(made, effects, request)
+    fitted = time.perf_counter()
+    return FitReport(
+        result=made,
+        query_seconds=queried - began,
+        fit_seconds=fitted - queried,
+        lookahead=lookahead,
+        effects=effects,
+        zeros=horizon.known_zeros(past.coarse, request.now),
+        store_trouble=past.trouble or _keep(past, request),
+    )
+
+
+def _look_ahead(past: PastDemand, request: FitRequest) -> LookaheadModel | Undecided:
+    need = request.lookahead
+    if need is None:
+        return NOT_WANTED
+    if (lacking := horizon.enough(past.minutes, request)) is not None:
+        return lacking
+    workload = Workload(need.per_replica, need.min_replicas, need.lead, need.stabilization)
+    wanted = fitting.LookaheadRequest(
+        workload=workload,
+        window=need.window,
+        targets=(need.target_utilization,),
+        now=request.now,
+        min_history=request.min_history,
+        zone=request.time_zone,
+    )
+    return fitting.fit(past.minutes, wanted)
+
+
+def _learn_events(past: PastDemand, request: FitRequest) -> LearnedEffects | None:
+    """What the events of the calendar did; None where it holds none."""
+    if not len(request.calendar):
+        return None
+    baseline = usual_demand(past.longest, request.time_zone)
+    return learn(
+        past.longest,
+        baseline,
+        request.calendar,
+        time_zone=request.time_zone,
+        quantile=request.quantile,
+    )
+
+
+def _keep(past: PastDemand, request: FitRequest) -> Undecided | None:
+    if request.stored is None or not request.keep:
+        return None
+    return request.stored.keep(past.rollups)
+
+
+def _attempt(reason: str, make: Callable[[], Made | Undecided]) -> Made | Undecided:
+    """What is made, or why that failed: libraries raise whatever they like."""
+    try:
+        return make()
+    except Exception as error:
+        return Undecided(reason, f"{type(error).__name__}: {str(error)[:200]}")
+
+
+def _lacking(request: FitRequest, reason: Undecided) -> Undecided:
+    return NOT_WANTED if request.lookahead is None else reason

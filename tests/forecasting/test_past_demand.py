@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foretide.forecasting.past_demand import after, grid_of, held_before
+from foretide.forecasting.series import Series
+
+
+def known(series):
+    """The values that are known, by time."""
+    pairs = zip(series.times.tolist(), series.values.tolist(), strict=True)
+    return {at: value for at, value in pairs if not math.isnan(value)}
+
+
+def series(start, *values, step=60.0):
+    return Series(start, step, np.array(values, dtype=float))
+
+
+@pytest.mark.parametrize(
+    ("step", "grid"), [(10, 60), (60, 60), (90, 120), (300, 300), (3_600, 3_600)]
+)
+def test_the_grid_is_of_whole_minutes(step, grid):
+    assert grid_of(step) == grid
+
+
+def test_what_is_older_comes_before_and_the_recent_one_counts():
+    joined = after(series(0, 1, 2, 3), series(120, 9, 9))
+    assert known(joined) == {0: 1, 60: 2, 120: 9, 180: 9}
+
+
+def test_a_gap_between_them_stays_one():
+    joined = after(series(0, 1), series(180, 9))
+    assert len(joined) == 4
+    assert known(joined) == {0: 1, 180: 9}
+
+
+def test_what_begins_later_adds_nothing():
+    recent = series(0, 9, 9)
+    assert after(series(60, 1, 1), recent) is recent
+
+
+@given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 30), st.integers(1, 30))
+def test_no_recent_value_is_ever_lost(start, count, later, more):
+    old = series(60.0 * start, *range(1, count + 1))
+    new = series(60.0 * (start + later), *range(100, 100 + more))
+    joined = after(old, new)
+    assert known(new).items() <= known(joined).items()
+    assert joined.end == new.end
+
+
+def test_before_the_first_known_minute_the_peak_of_each_step_is_held():
+    coarse = series(0, 5, 7, 8, step=300.0)
+    minutes = held_before(series(600, 1, 2), coarse, 300)
+    assert minutes.step == 60
+    assert list(minutes.values) == [7] * 5 + [1, 2]
+
+
+def test_where_nothing_older_is_known_minutes_stay_as_they_are():
+    minutes = series(600, 1, 2)
+    assert held_before(minutes, series(0, math.nan, math.nan, step=300.0), 0) is minutes
+    assert held_before(minutes, series(600, 4, step=300.0), 0) is minutes
