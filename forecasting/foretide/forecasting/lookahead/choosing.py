@@ -10,6 +10,8 @@ have been both safer and cheaper, the forecast has not earned to be acted on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +20,17 @@ from ..demand import Undecided
 from ..series import Values
 from .plan import Plan, planned_peak
 
-_SAFETIES = np.array(
-    [0.3, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.45, 1.6, 1.8, 2.0, 2.2, 2.5, 2.8, 3.2, 3.7, 4.3, 5.0]
-)
+_SAFETIES = np.array([0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.75, 2.0, 2.3, 2.7, 3.2, 3.8, 4.5, 5.5])
 _TOLERANCE = 0.1
 # Shares of 1: as safe as HPA within the resolution of a replay; cheaper than HPA by this at least.
 _AS_SAFE = 1e-4
 _CHEAPER = 0.985
-_MOST_SLACK = 0.25
+# Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
+_FOR_CALM, _FOR_SAFETY = 0.4, 0.5
+_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)
+_EVENNESSES = (0.0, 0.5, 1.0)
+# A replay of a week is no proof: another evenness than 1 must be cheaper by this to be taken.
+_UNUSUAL = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +61,6 @@ class Choice:
     hpa: Outcome
 
 
-def slack_for(utilization: float) -> float:
-    """How much calm a target utilisation affords: half of the headroom that it leaves."""
-    return min(_MOST_SLACK, 0.5 * max(0.0, 1.0 / utilization - 1.0))
-
-
 def choose(
     demand: Values, known: Values, quantiles: Values, workload: Workload, targets: Sequence[float]
 ) -> list[Choice]:
@@ -70,32 +70,69 @@ def choose(
     `quantiles` (levels, n) what was forecast at that time, out of sample.
     """
     usual = float(np.mean(quantiles[0]))
-    peaks = planned_peak(quantiles, _SAFETIES[:, None], usual) / workload.per_replica
-    choices = []
-    for target in targets:
-        hpa = _score(_hpa(known, target, workload), demand, workload)[0]
-        slack = slack_for(target)
-        outcomes = _score(_planned(peaks, known, slack, workload), demand, workload)
-        choices.append(_choose(target, hpa, outcomes, slack, usual))
-    return choices
+    grid = np.array(list(product(_SLACKS, _EVENNESSES, _SAFETIES)))
+    slacks, evenness, safeties = (column[:, None] for column in grid.T)
+    peaks = planned_peak(quantiles, safeties, evenness, usual) / workload.per_replica
+    outcomes = _score(_planned(peaks, known, slacks[:, 0], workload), demand, workload)
+    count = len(_SAFETIES)
+    curves = [
+        _Curve(float(grid[first, 0]), float(grid[first, 1]), outcomes[first : first + count])
+        for first in range(0, len(grid), count)
+    ]
+    return [
+        _choose(target, _score(_hpa(known, target, workload), demand, workload)[0], curves, usual)
+        for target in targets
+    ]
 
 
-def _choose(
-    target: float, hpa: Outcome, outcomes: list[Outcome], slack: float, usual: float
-) -> Choice:
-    safe = [outcome.replicas for outcome in outcomes if outcome.under <= hpa.under + _AS_SAFE]
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """What the plans of one slack and evenness would have come to, by rising safety."""
+
+    slack: float
+    evenness: float
+    outcomes: list[Outcome]
+
+    def safe_cost(self, under: float) -> float:
+        """The least cost of a plan that is as safe as that; infinite where there is none."""
+        return min((o.replicas for o in self.outcomes if o.under <= under + _AS_SAFE), default=inf)
+
+    def at_cost(self, replicas: float) -> tuple[float, float]:
+        """Safety and share of time under-provisioned of the plan that costs so much."""
+        costs = np.maximum.accumulate([outcome.replicas for outcome in self.outcomes])
+        unders = [outcome.under for outcome in self.outcomes]
+        return float(np.interp(replicas, costs, _SAFETIES)), float(
+            np.interp(replicas, costs, unders)
+        )
+
+
+def calm_share(target: float) -> float:
+    """The share of the gain that may be spent on calm: little where little headroom is wanted."""
+    return min(_FOR_CALM, max(0.05, 0.95 * (1 / target - 1)))
+
+
+def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
     highest = hpa.replicas * _CHEAPER
-    if not safe or min(safe) > highest:
+    costs = [
+        (curve.safe_cost(hpa.under) * (1 + _UNUSUAL * (1 - curve.evenness)), curve)
+        for curve in curves
+    ]
+    least = min(cost for cost, _ in costs)
+    if least > highest:
         reason = Undecided(
             "NoBetterThanReactive",
             "on this workload's past no plan would have been both safer and cheaper than HPA",
         )
         return Choice(target, reason, None, hpa)
-    wanted = (min(safe) + highest) / 2
-    costs = np.maximum.accumulate([outcome.replicas for outcome in outcomes])
-    safety = float(np.interp(wanted, costs, _SAFETIES))
-    expected = Outcome(wanted, float(np.interp(wanted, costs, [o.under for o in outcomes])))
-    return Choice(target, Plan(safety, slack, usual), expected, hpa)
+    affordable = least + calm_share(target) * (highest - least)
+    cost, curve = max(
+        (found for found in costs if found[0] <= affordable),
+        key=lambda found: (found[1].slack, -found[0]),
+    )
+    wanted = cost + _FOR_SAFETY * (highest - cost)
+    safety, under = curve.at_cost(wanted)
+    plan = Plan(safety, curve.slack, curve.evenness, usual)
+    return Choice(target, plan, Outcome(wanted, under), hpa)
 
 
 def _hpa(known: Values, target: float, workload: Workload) -> Values:
@@ -115,29 +152,25 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
     return desired
 
 
-def _planned(peaks: Values, known: Values, slack: float, workload: Workload) -> Values:
-    """The replicas of each plan by the minute, shape (plans, n)."""
+def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) -> Values:
+    """The replicas of each plan by the minute, shape (plans, n); `slack` has shape (plans)."""
     plans, minutes = peaks.shape
-    floor = np.ceil(known / workload.per_replica)
-    need = np.maximum(np.ceil(peaks), np.maximum(floor, workload.min_replicas)[None, :])
-    calm = calm_level(need, slack)
+    floor = np.maximum(np.ceil(known / workload.per_replica), workload.min_replicas)
+    # By the minute first: the loop below reads one minute of all plans at a time.
+    need = np.maximum(np.ceil(peaks), floor).T.copy()
+    calm = np.ceil(need * (1 + slack / 3) * (1 - 1e-9))
     most = np.floor(need * (1 + slack) + 1e-9)
     proposals = np.zeros((workload.stabilization + 1, plans))
-    desired = np.empty((plans, minutes))
-    count = calm[:, 0].copy()
+    desired = np.empty((minutes, plans))
+    count = calm[0].copy()
     for minute in range(minutes):
-        steady = (count >= need[:, minute]) & (count <= most[:, minute])
-        asked = np.where(steady, count, calm[:, minute])
+        steady = (count >= need[minute]) & (count <= most[minute])
+        asked = np.where(steady, count, calm[minute])
         proposals[minute % len(proposals)] = asked
         highest = proposals.max(axis=0)
         count = np.where(asked > count, asked, np.minimum(count, highest))
-        desired[:, minute] = count
-    return desired
-
-
-def calm_level(need: Values, slack: float) -> Values:
-    """Where replicas go when they must move: a third of the slack above what is needed."""
-    return np.asarray(np.ceil(need * (1 + slack / 3) * (1 - 1e-9)))
+        desired[minute] = count
+    return desired.T
 
 
 def _score(desired: Values, demand: Values, workload: Workload) -> list[Outcome]:

@@ -60,7 +60,7 @@ class LookaheadModel:
 
 def to_peaks(quantiles: Values, plan: Plan, *, now: float, window: int) -> list[PeakForecast]:
     """Forecasts for consecutive minutes from `now` on, of quantiles (levels, n)."""
-    peaks = planned_peak(quantiles, plan.safety, plan.usual)
+    peaks = planned_peak(quantiles, plan.safety, plan.evenness, plan.usual)
     return [
         PeakForecast(
             model=MODEL,

@@ -28,13 +28,15 @@ class Plan:
 
     `safety` counts nines: 1 plans for the 0.9 quantile of the coming maximum, 2 for the 0.99, at
     demand of `usual` (the unit of demand). Where demand is lower, the quantile is higher: a minute
-    short is as bad at night, and what prevents it costs fewer replicas. `slack` is the share by
-    which the replicas may exceed what is planned for before any are taken away.
+    short is as bad at night, and what prevents it costs fewer replicas. `evenness` says by how
+    much: 0 is the same quantile always, 1 one nine more where demand is a tenth. `slack` is the
+    share by which the replicas may exceed what is planned for before any are taken away.
     """
 
     safety: float
     slack: float
-    usual: float | None = None
+    evenness: float = 0.0
+    usual: float = 1.0
 
     @property
     def quantile(self) -> float:
@@ -47,16 +49,16 @@ class Plan:
         return cls(float(-np.log10(1.0 - quantile)), slack)
 
 
-def planned_peak(quantiles: Values, safety: "float | Values", usual: "float | None") -> Values:
-    """What is planned for.
+def planned_peak(
+    quantiles: Values, safety: "float | Values", evenness: "float | Values", usual: float
+) -> Values:
+    """What is planned for; the parameters are those of `Plan`.
 
     `quantiles` has shape (levels, n) and must not be negative or fall along the levels; `safety`
-    is a number or of shape (k, 1), `usual` as in `Plan`. Returns shape (n), or (k, n).
+    and `evenness` are numbers or of shape (k, 1). Returns shape (n), or (k, n).
     """
-    middle = quantiles[0]
-    nines: Values = np.asarray(safety, dtype=float) + 0.0 * middle
-    if usual is not None and usual > 0:
-        nines = nines - np.log10(np.maximum(middle / usual, _QUIETEST))
+    loudness = np.log10(np.maximum(quantiles[0] / max(usual, 1e-12), _QUIETEST))
+    nines: Values = np.asarray(safety - evenness * loudness, dtype=float)
     nines = np.clip(nines, LEAST_SAFETY, MOST_SAFETY)
     inside = np.minimum(nines, _NINES[-1])
     piece = np.clip(np.searchsorted(_NINES, inside) - 1, 0, len(LEVELS) - 2)
