@@ -31,10 +31,14 @@ class Trace:
         times: "Values | list[float]",
         values: "Values | list[float]",
         *,
+        per_replica: float | None = None,
         peak_replicas: int = 50,
         lag: float = 0.0,
     ) -> "Trace":
-        """A trace of samples, with a safe load such that its 0.999 quantile needs `peak_replicas`.
+        """A trace of samples; times (Unix seconds) must ascend.
+
+        Without `per_replica` the safe load is such that the 0.999 quantile of demand needs
+        `peak_replicas`.
 
         Raises:
             ValueError: the samples cannot be used; the message says why.
@@ -50,7 +54,8 @@ class Trace:
         highest = float(np.nanquantile(demand.values, 0.999))
         if highest <= 0:
             raise ValueError("there is no demand in it")
-        return cls(name, demand, highest / peak_replicas, lag, coarse=step > MINUTE)
+        carried = highest / peak_replicas if per_replica is None else per_replica
+        return cls(name, demand, carried, lag, coarse=step > MINUTE)
 
     @property
     def days(self) -> float:

@@ -1,0 +1,1 @@
+"""Backtests: what each way to scale would have done on a demand that is known."""

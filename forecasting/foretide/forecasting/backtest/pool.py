@@ -1,0 +1,72 @@
+"""Doing units of work, in this process or in several."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
+from .contest import Outcome
+from .units import Unit
+
+# Called with how many steps are done, of how many, and what was done last.
+Progress = Callable[[int, int, str], None]
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class WorkFailed(Exception):
+    """A process was ended from outside."""
+
+
+def work(units: Sequence[Unit], *, jobs: int, progress: Progress) -> list[Outcome]:
+    """Do all units; the outcomes are sorted, whoever came first.
+
+    Raises:
+        WorkFailed: a process was ended, as a rule because memory ran out.
+    """
+    total = sum(unit.steps for unit in units)
+    done = 0
+
+    def advance(steps: int, label: str) -> None:
+        nonlocal done
+        done += steps
+        progress(done, total, label)
+
+    found: list[Outcome] = []
+    if jobs <= 1 or len(units) == 1:
+        for unit in units:
+            found += unit.run(partial(advance, 1, unit.label))
+    else:
+        for unit, outcomes in _in_processes(units, jobs):
+            found += outcomes
+            advance(unit.steps, unit.label)
+    return sorted(found, key=lambda one: (one.trace, one.delay, one.policy, -one.utilization))
+
+
+def _in_processes(units: Sequence[Unit], jobs: int) -> Iterator[tuple[Unit, list[Outcome]]]:
+    for variable in _ONE_THREAD:  # or each process would want all cores for its matrices
+        os.environ.setdefault(variable, "1")
+    # Not forked: what has threads, as this process may have, must not be.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts) as pool:
+        waiting = {pool.submit(_run, unit): unit for unit in units}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        except BrokenProcessPool:
+            raise WorkFailed(
+                "a worker process was ended, as a rule because memory ran out: use fewer --jobs"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _run(unit: Unit) -> list[Outcome]:
+    return unit.run(lambda: None)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the parent, which ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
