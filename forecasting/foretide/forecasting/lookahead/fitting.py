@@ -14,7 +14,7 @@ from ..series import Series, Values
 from .choosing import Choice, Workload, choose
 from .features import REACH, STEP, Indices, features, fill_gaps, peaks_ahead, smallest_unit
 from .model import LookaheadModel, coverage_of
-from .plan import LEVELS, to_demand
+from .plan import LEVELS, calibrate, shifted, to_demand
 from .trees import Trees
 
 _ROUNDS = 80
@@ -190,15 +190,18 @@ def fit(
         return Undecided("TooLittleHistory", "too few minutes of the history are usable")
     quantiles = out_of_sample(past, moments)
     peaks = peaks_ahead(past.values, moments, past.window)
+    if quantiles is None:
+        quantiles = np.full((len(LEVELS), len(moments)), np.nan)
+    shifts = calibrate(quantiles, peaks, past.unit)
+    quantiles = shifted(quantiles, shifts, past.unit)
     return LookaheadModel(
         trees=learned.trees(),
+        shifts=shifts,
         unit=past.unit,
         zone=request.zone,
         window=request.window,
         choices=_choices(past, moments, quantiles, request),
-        coverage=coverage_of(np.full((len(LEVELS), 1), np.nan), peaks[:1])
-        if quantiles is None
-        else coverage_of(quantiles, peaks),
+        coverage=coverage_of(quantiles, peaks),
         recent=Series(history.start, STEP, past.values).between(
             history.end - STEP * REACH, history.end
         ),
@@ -209,14 +212,15 @@ def fit(
 
 
 def _choices(
-    past: Past, moments: Indices, quantiles: Values | None, request: LookaheadRequest
+    past: Past, moments: Indices, quantiles: Values, request: LookaheadRequest
 ) -> tuple[Choice, ...]:
     """Plans by replay of the last days: they are most like what comes, and cost less time."""
     recent = moments >= moments[-1] - _REPLAYED
     known = past.values[moments - 1]
-    if quantiles is None or recent.sum() < _FEWEST_ROWS:
-        return ()
     good = recent & np.isfinite(known) & np.isfinite(past.values[moments])
+    good &= np.isfinite(quantiles).all(axis=0)
+    if good.sum() < _FEWEST_ROWS:
+        return ()
     return tuple(
         choose(
             past.values[moments[good]],

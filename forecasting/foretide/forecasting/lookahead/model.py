@@ -19,12 +19,14 @@ MODEL = "Lookahead"
 class LookaheadModel:
     """Quantiles of the maximum of demand over the `window` minutes ahead.
 
-    `choices` holds the plan for each target utilisation that was asked for, `coverage` the share
-    of minutes for which each level really covered, out of sample (NaN where that is not known).
-    `recent` is the demand by the minute that a prediction looks back on, up to the fit.
+    `shifts` (levels) calibrate them, `coverage` is the share of minutes for which each then covered
+    what came, out of sample (NaN where that is not known). `choices` holds the plan for each target
+    utilisation that was asked for. `recent` is the demand by the minute that a prediction looks
+    back on, up to the fit.
     """
 
     trees: Trees
+    shifts: Values
     unit: float
     zone: str
     window: int
@@ -46,7 +48,7 @@ class LookaheadModel:
         on is looked at.
         """
         rows = features(values, at, start=start, window=self.window, unit=self.unit, zone=self.zone)
-        return to_demand(self.trees.predict(rows.table), rows.level, self.unit)
+        return to_demand(self.trees.predict(rows.table), rows.level, self.unit, self.shifts)
 
     def forecast(self, known: Series, plan: Plan) -> PeakForecast | Undecided:
         """What is planned for from the end of `known` on, demand by the minute, gaps filled."""

@@ -20,6 +20,9 @@ _MARGIN_FROM = 1.6
 _MARGIN = 0.2
 _QUIETEST = 0.05
 LEAST_SAFETY, MOST_SAFETY = 0.3, 6.0
+# A calibration that wants more than this has met something else than a bad quantile.
+_LARGEST_SHIFT = 0.5
+_FEWEST_FOR_CALIBRATION = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,32 @@ def planned_peak(
     return np.asarray((low + (high - low) * share) * margin)
 
 
-def to_demand(relative: Values, level: Values, unit: float) -> Values:
-    """From logarithms relative to a level to demand; no quantile is below a lower one."""
+def to_demand(relative: Values, level: Values, unit: float, shifts: Values | None = None) -> Values:
+    """From logarithms relative to a level to demand; no quantile is below a lower one.
+
+    `shifts` (levels) are added first: what calibration has found to be missing.
+    """
+    if shifts is not None:
+        relative = relative + shifts[:, None]
     ordered = np.maximum.accumulate(relative, axis=0)
     return np.maximum(0.0, np.exp(np.minimum(level + ordered, 700.0)) - unit)
+
+
+def calibrate(quantiles: Values, peaks: Values, unit: float) -> Values:
+    """The shift of each level, in logarithms, with which it covers as often as its name says.
+
+    Split conformal prediction (Papadopoulos et al. 2002; Romano et al. 2019, for quantiles), on
+    forecasts that were made out of sample. `quantiles` has shape (levels, n), `peaks` (n).
+    """
+    known = np.isfinite(peaks) & np.isfinite(quantiles).all(axis=0)
+    if known.sum() < _FEWEST_FOR_CALIBRATION:
+        return np.zeros(len(LEVELS))
+    missed = np.log(peaks[known] + unit) - np.log(quantiles[:, known] + unit)
+    shifts = [np.quantile(row, level) for row, level in zip(missed, LEVELS, strict=True)]
+    return np.asarray(np.clip(shifts, -_LARGEST_SHIFT, _LARGEST_SHIFT), dtype=float)
+
+
+def shifted(quantiles: Values, shifts: Values, unit: float) -> Values:
+    """Quantiles in demand with the shifts of `calibrate` applied."""
+    moved = (quantiles + unit) * np.exp(shifts)[:, None] - unit
+    return np.maximum.accumulate(np.maximum(0.0, moved), axis=0)

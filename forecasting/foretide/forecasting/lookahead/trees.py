@@ -42,6 +42,10 @@ class Trees:
         roots = [
             [builder.add(tree["tree_structure"]) for tree in dump["tree_info"]] for dump in dumps
         ]
+        # A booster that finds nothing more to split stops early: what it lacks adds nothing.
+        nothing = builder.add({"leaf_value": 0.0})
+        most = max(map(len, roots))
+        roots = [row + [nothing] * (most - len(row)) for row in roots]
         return cls(
             roots=np.array(roots, dtype=np.int32),
             feature=np.array(builder.feature, dtype=np.int16),

@@ -1,0 +1,103 @@
+"""Finding a plan by replay."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foretide.forecasting.behavior import Behavior
+from foretide.forecasting.demand import Undecided
+from foretide.forecasting.lookahead.choosing import (
+    Workload,
+    _hpa,
+    choose,
+    trailing_minimum,
+)
+from foretide.forecasting.lookahead.plan import LEVELS, Plan, planned_peak
+from foretide.forecasting.simulation.hpa import HpaPolicy
+
+WORKLOAD = Workload(per_replica=1.0, min_replicas=2, lead=3)
+
+
+def wave(minutes=4_000, noise=0.0):
+    random = np.random.default_rng(3)
+    times = np.arange(minutes)
+    values = (30 + 20 * np.sin(2 * np.pi * times / 1440)) * random.normal(1, noise, minutes)
+    return np.maximum(0.0, values)
+
+
+def perfect(demand, window=4):
+    """Quantiles that all are the maximum of what comes."""
+    padded = np.concatenate((demand, np.full(window, demand[-1])))
+    peaks = np.max([padded[shift : shift + len(demand)] for shift in range(window)], axis=0)
+    return np.repeat(peaks[None, :], len(LEVELS), axis=0)
+
+
+def test_a_perfect_forecast_is_both_safer_and_cheaper_than_hpa():
+    demand = wave(noise=0.05)
+    choice = choose(demand[1:], demand[:-1], perfect(demand[1:]), WORKLOAD, (0.7,))[0]
+    assert isinstance(choice.plan, Plan)
+    assert choice.expected.under <= choice.hpa.under + 1e-4
+    assert choice.expected.replicas < 0.95 * choice.hpa.replicas
+
+
+def test_a_forecast_that_always_errs_has_not_earned_to_act():
+    demand = wave(noise=0.05)
+    high = np.full((len(LEVELS), len(demand) - 1), 500.0)
+    choice = choose(demand[1:], demand[:-1], high, WORKLOAD, (0.7,))[0]
+    assert isinstance(choice.plan, Undecided)
+    assert choice.plan.reason == "NoBetterThanReactive"
+
+
+def test_a_workload_at_its_minimum_needs_no_plan():
+    demand = np.full(3_000, 0.5)
+    choice = choose(demand[1:], demand[:-1], perfect(demand[1:]), WORKLOAD, (0.7,))[0]
+    assert isinstance(choice.plan, Undecided)
+
+
+def test_more_headroom_makes_dearer_and_calmer_plans():
+    demand = wave(noise=0.1)
+    little, much = choose(demand[1:], demand[:-1], perfect(demand[1:]), WORKLOAD, (0.9, 0.6))
+    assert much.expected.replicas > little.expected.replicas
+    assert much.plan.slack >= little.plan.slack
+
+
+def test_the_replayed_hpa_is_the_real_one_where_no_rate_policy_binds():
+    demand = wave(2_000, noise=0.02)
+    replayed = _hpa(demand, 0.7, WORKLOAD)[0]
+    real = HpaPolicy(0.7, min_replicas=2, max_replicas=10_000, behavior=Behavior())
+    replicas = int(max(2, np.ceil(demand[0] / 0.7)))
+    same = 0
+    for minute, value in enumerate(demand):
+        replicas = real.step(value, replicas, 60.0 * minute)
+        same += replicas == replayed[minute]
+    assert same >= 0.98 * len(demand)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 6))
+def test_ready_is_the_least_of_what_was_asked_within_the_lead(asked, lead):
+    ready = trailing_minimum(np.array([asked], dtype=float), lead)[0]
+    for minute, count in enumerate(ready):
+        assert count == min(asked[max(0, minute - lead) : minute + 1])
+
+
+def test_safety_in_nines_is_the_quantile_of_that_name():
+    quantiles = np.linspace(1, 2, len(LEVELS))[:, None]
+    assert planned_peak(quantiles, 1.0, 0.0, 1.0)[0] == pytest.approx(quantiles[3, 0])
+    assert Plan.at_quantile(0.9, 0.0).quantile == pytest.approx(0.9)
+
+
+def test_quiet_hours_are_planned_more_safely_where_evenness_asks_for_it():
+    quantiles = np.linspace(1, 2, len(LEVELS))[:, None] * np.array([[1.0, 10.0]])
+    same = planned_peak(quantiles, 1.0, 0.0, 10.0) / quantiles[0]
+    more = planned_peak(quantiles, 1.0, 1.0, 10.0) / quantiles[0]
+    assert same[0] == pytest.approx(same[1])
+    assert more[0] > more[1] == pytest.approx(same[1])
+
+
+def test_beyond_what_was_learned_a_margin_grows_with_safety():
+    quantiles = np.ones((len(LEVELS), 1))
+    planned = [planned_peak(quantiles, safety, 0.0, 1.0)[0] for safety in (1.0, 2.0, 3.0, 5.0)]
+    assert planned == sorted(planned)
+    assert planned[0] == 1.0
+    assert planned[-1] < 2.0
