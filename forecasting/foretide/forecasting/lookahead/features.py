@@ -201,7 +201,7 @@ def _shifts(clock: WallClock, times: Values, zone: str) -> list[Indices]:
     shifts = []
     for days in _DAYS_BACK:
         then = times - days * 86_400.0
-        moved = here - _offset(wall_clock(then, zone), then)
+        moved = _offset(wall_clock(then, zone), then) - here
         shifts.append(days * DAY + np.rint(moved / STEP).astype(np.int64))
     return shifts
 
