@@ -19,6 +19,7 @@ import urllib3
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .api.predictivescaler import ScaleTargetRef
+from .readiness import PodFacts, read_pod
 
 # Readiness is read anew when the target has changed, and at least this often (seconds): the
 # object of a custom kind may stay the same while its pods do not.
@@ -54,7 +55,7 @@ class Target:
     """The scale target as it is now.
 
     `replicas` is what it asks for, `ready` what serves traffic; `unschedulable` pods wait because
-    no node has room for them.
+    no node has room for them. `selector` is that of its `pods`, empty where it names none.
     """
 
     namespace: str
@@ -64,6 +65,8 @@ class Target:
     ready: int
     unschedulable: int
     resource_version: str
+    selector: str = ""
+    pods: tuple[PodFacts, ...] = ()
 
 
 class Cluster(Protocol):
@@ -94,9 +97,18 @@ class Cluster(Protocol):
 class _Readiness:
     resource_version: str
     read_at: float
-    ready: int
-    unschedulable: int
+    pods: tuple[PodFacts, ...]
     settled: bool
+
+    def on(self, target: Target) -> Target:
+        """The target with what is known of its pods."""
+        alive = [pod for pod in self.pods if not pod.ending]
+        return replace(
+            target,
+            ready=sum(pod.ready for pod in alive),
+            unschedulable=sum(pod.unschedulable for pod in alive),
+            pods=self.pods,
+        )
 
 
 class KubernetesCluster:
@@ -122,8 +134,7 @@ class KubernetesCluster:
                 ) from None
             raise
         target = _to_target(namespace, ref, path, scale)
-        readiness = await self._read_readiness(target, scale)
-        return replace(target, ready=readiness.ready, unschedulable=readiness.unschedulable)
+        return (await self._read_readiness(target)).on(target)
 
     async def set_replicas(self, target: Target, replicas: int, guard: Guard) -> Target:
         """See `Cluster`."""
@@ -153,6 +164,7 @@ class KubernetesCluster:
                 _to_target(target.namespace, target.ref, target.path, scale),
                 ready=target.ready,
                 unschedulable=target.unschedulable,
+                pods=target.pods,
             )
         raise WriteConflict("Conflict", "the target keeps changing, trying again later", 409)
 
@@ -251,7 +263,7 @@ class KubernetesCluster:
                 return pods
             page["continue"] = following
 
-    async def _read_readiness(self, target: Target, scale: Mapping[str, Any]) -> _Readiness:
+    async def _read_readiness(self, target: Target) -> _Readiness:
         known = self._readiness.get(target.path)
         if (
             known is not None
@@ -260,18 +272,14 @@ class KubernetesCluster:
             and time.monotonic() - known.read_at < _PODS_MAX_AGE
         ):
             return known
-        selector = scale.get("status", {}).get("selector")
-        pods = await self._list_pods(target.namespace, selector) if selector else []
-        alive = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
-        ready = sum(_condition(pod, "Ready") == ("True", "") for pod in alive)
+        listed = await self._list_pods(target.namespace, target.selector) if target.selector else []
+        pods = tuple(facts for pod in listed if (facts := read_pod(pod)) is not None)
+        alive = [pod for pod in pods if not pod.ending]
         fresh = _Readiness(
             resource_version=target.resource_version,
             read_at=time.monotonic(),
-            ready=ready,
-            unschedulable=sum(
-                _condition(pod, "PodScheduled") == ("False", "Unschedulable") for pod in alive
-            ),
-            settled=ready == target.replicas == len(alive),
+            pods=pods,
+            settled=sum(pod.ready for pod in alive) == target.replicas == len(alive),
         )
         if len(self._readiness) >= _READINESS_KEPT:
             self._readiness.clear()  # targets that are gone leave theirs behind
@@ -335,14 +343,8 @@ def _to_target(namespace: str, ref: ScaleTargetRef, path: str, scale: Mapping[st
         ready=0,
         unschedulable=0,
         resource_version=scale["metadata"]["resourceVersion"],
+        selector=str((scale.get("status") or {}).get("selector") or ""),
     )
-
-
-def _condition(pod: Mapping[str, Any], kind: str) -> tuple[str, str]:
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == kind:
-            return condition["status"], condition.get("reason") or ""
-    return "Unknown", ""
 
 
 def _refused(status: int, payload: bytes | str | None) -> ClusterError:

@@ -21,14 +21,20 @@ from typing import Protocol
 from foretide.forecasting.demand import Undecided
 from foretide.forecasting.worker import FitReport, FitRequest, fit_demand
 
+from .pacing import Pace, Turns
+
 logger = logging.getLogger(__name__)
 
 
 class Fitter(Protocol):
     """Fits forecasts somewhere."""
 
-    async def fit(self, request: FitRequest) -> FitReport:
-        """Fit; failures are an `Undecided` in the report, never an exception."""
+    async def fit(self, ask: Callable[[], FitRequest], *, first: bool = False) -> FitReport:
+        """Fit; failures are an `Undecided` in the report, never an exception.
+
+        `ask` is called when it is its turn, which may be hours later. Those that come `first`, as
+        they have no forecast yet, do not wait for the others.
+        """
         ...
 
 
@@ -41,23 +47,29 @@ class ProcessFitter:
         workers: int,
         timeout: float,
         idle_timeout: float,
+        cores: Callable[[], float] = lambda: 1_000.0,
         job: Callable[[FitRequest], FitReport] = fit_demand,
     ) -> None:
-        """`timeout` and `idle_timeout` are in seconds."""
+        """`timeout` and `idle_timeout` are in seconds, `cores` is what all may use together."""
         self._workers = workers
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self._job = job
         self._pool: ProcessPoolExecutor | None = None
-        self._places = asyncio.Semaphore(workers)
+        self._turns = Turns(workers, Pace(cores))
         self._occupied: set[asyncio.Task[FitReport]] = set()
         self._busy = 0
         self._reaper: asyncio.TimerHandle | None = None
 
-    async def fit(self, request: FitRequest) -> FitReport:
+    async def fit(self, ask: Callable[[], FitRequest], *, first: bool = False) -> FitReport:
         """See `Fitter`."""
-        await self._places.acquire()
-        task = asyncio.create_task(self._occupy(request))
+        thought = await self._turns.take(first=first)
+        try:
+            request = ask()
+        except BaseException:
+            self._turns.give_back(thought, 0.0)
+            raise
+        task = asyncio.create_task(self._occupy(request, thought))
         self._occupied.add(task)
         task.add_done_callback(self._occupied.discard)
         # An abandoned fit keeps its place, and its time limit, until its worker is done with it.
@@ -65,14 +77,17 @@ class ProcessFitter:
         # that tells all others that the pool broke (Python 3.11).
         return await asyncio.shield(task)
 
-    async def _occupy(self, request: FitRequest) -> FitReport:
+    async def _occupy(self, request: FitRequest, thought: float) -> FitReport:
         self._busy += 1
         if self._reaper is not None:
             self._reaper.cancel()
+        cost = 0.0
         try:
-            return await self._fit(request)
+            report = await self._fit(request)
+            cost = getattr(report, "cpu_seconds", 0.0)
+            return report
         finally:
-            self._places.release()
+            self._turns.give_back(thought, cost)
             self._busy -= 1
             if self._busy == 0:
                 loop = asyncio.get_running_loop()
@@ -119,6 +134,7 @@ class ProcessFitter:
 
     def close(self) -> None:
         """End the workers, whatever they do."""
+        self._turns.stop()
         if self._reaper is not None:
             self._reaper.cancel()
         if self._pool is not None:
@@ -126,7 +142,9 @@ class ProcessFitter:
 
 
 def _failed(reason: str, message: str, seconds: float) -> FitReport:
-    return FitReport(Undecided(reason, message), 0.0, seconds)
+    why = Undecided(reason, message)
+    # What it has really used nobody knows: all of the time, at the most.
+    return FitReport(why, 0.0, seconds, lookahead=why, cpu_seconds=seconds)
 
 
 def _prepare_worker() -> None:

@@ -14,6 +14,13 @@ from foretide.operator.fitting import ProcessFitter
 # A request is the job's argument, whatever it is; partial() makes a job ignore it.
 
 
+class Fitter(ProcessFitter):
+    """Takes the request itself."""
+
+    async def fit(self, request):
+        return await super().fit(lambda: request)
+
+
 @pytest.fixture
 def patience():
     """Real processes take their time: ask until it is so, for a generous while."""
@@ -31,9 +38,7 @@ async def fitter():
     made = []
 
     def make(job, *, workers=1, timeout=30.0, idle_timeout=30.0):
-        made.append(
-            ProcessFitter(workers=workers, timeout=timeout, idle_timeout=idle_timeout, job=job)
-        )
+        made.append(Fitter(workers=workers, timeout=timeout, idle_timeout=idle_timeout, job=job))
         return made[-1]
 
     yield make
@@ -83,6 +88,7 @@ async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, 
     report = await one.fit(60)
     assert failure(report) == "FitTimeout"
     assert report.fit_seconds >= 1.4
+    assert report.cpu_seconds >= 1.4  # nobody knows better, and it must not come for nothing
     await patience(lambda: not children() - before)
     one._timeout = 30
     assert await one.fit(0) is None
@@ -136,4 +142,32 @@ async def test_close_ends_even_a_busy_worker(fitter, patience):
 async def test_close_without_work_is_nothing_to_fall_over(fitter):
     one = fitter(time.sleep)
     one.close()
+    one.close()
+
+
+async def test_a_request_that_cannot_be_made_leaves_its_place_to_the_next(fitter):
+    one = fitter(partial(pow, 2))
+
+    def ask():
+        raise RuntimeError("no such resource any more")
+
+    with pytest.raises(RuntimeError):
+        await ProcessFitter.fit(one, ask)
+    assert await asyncio.wait_for(one.fit(3), 25) == 8
+
+
+def cost(seconds):
+    return FitReport(Undecided("None", ""), 0.0, 0.0, cpu_seconds=seconds)
+
+
+async def test_what_fits_cost_slows_down_the_next_ones(monkeypatch):
+    one = ProcessFitter(workers=2, timeout=30, idle_timeout=30, cores=lambda: 0.01)
+    monkeypatch.setattr(one, "_fit", lambda request: asyncio.sleep(0, cost(request)))
+    await one.fit(lambda: 40.0)
+    await one.fit(lambda: 40.0)
+    waiting = asyncio.create_task(one.fit(lambda: 1.0))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
     one.close()

@@ -1,31 +1,38 @@
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from foretide.forecasting.demand import Undecided
-from foretide.forecasting.worker import FitReport
+from foretide.forecasting.demand import Undecided, ZeroKnowledge
+from foretide.forecasting.events.effects import LearnedEffects
+from foretide.forecasting.worker import NOT_WANTED, FitReport
 from foretide.operator.forecasts import NOT_FITTED_YET, Forecasts, Slot
 
 NOON = 1_790_000_000.0
 
-HOUR = 3_600.0
+DAY, HOUR = 86_400.0, 3_600.0
 FAILED = Undecided("Unreachable", "nobody answers")
 
 
 class Fitter:
     def __init__(self):
         self.requests = []
+        self.firsts = []
         self.answer = FAILED
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def fit(self, request):
-        self.requests.append(request)
+    async def fit(self, ask, *, first=False):
+        self.requests.append(ask())
+        self.firsts.append(first)
         await self.gate.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
-        return FitReport(self.answer, 0.1, 1.0)
+        if isinstance(self.answer, FitReport):
+            return self.answer
+        lookahead = self.answer if isinstance(self.answer, Undecided) else NOT_WANTED
+        return FitReport(self.answer, 0.1, 1.0, lookahead=lookahead)
 
 
 @pytest.fixture
@@ -41,11 +48,28 @@ async def forecasts(fitter):
 
 
 @pytest.fixture
-def refresh(forecasts, fit_request):
+def begin(forecasts, fit_request):
+    """Refresh the slot at a time, and return it at once."""
+
+    def go(now=NOON, uid="a", metric=0, *, refit_every=HOUR, window=None, query="demand"):
+        return forecasts.refresh(
+            uid,
+            metric,
+            lambda: fit_request(now, query),
+            now=now,
+            refit_every=refit_every,
+            window=window,
+        )
+
+    return go
+
+
+@pytest.fixture
+def refresh(begin):
     """Refresh the slot at a time and wait for the fit, if there was one."""
 
-    async def go(now=NOON, uid="a", metric=0, refit_every=HOUR):
-        slot = forecasts.refresh(uid, metric, fit_request(now), refit_every=refit_every)
+    async def go(*args, **options):
+        slot = begin(*args, **options)
         if slot.task is not None:
             await slot.task
         return slot
@@ -53,18 +77,18 @@ def refresh(forecasts, fit_request):
     return go
 
 
-async def test_a_forecast_that_was_never_made_is_due(fitter, forecasts, fit_request):
-    slot = forecasts.refresh("a", 0, fit_request(), refit_every=HOUR)
-    assert slot.forecast is NOT_FITTED_YET
+async def test_a_forecast_that_was_never_made_is_due(fitter, forecasts, begin):
+    slot = begin()
+    assert slot.horizon is NOT_FITTED_YET
     assert slot.task is not None
     await slot.task
-    assert slot.forecast is FAILED
+    assert slot.horizon is FAILED
     assert len(fitter.requests) == 1
 
 
-async def test_one_metric_is_never_fitted_twice_at_the_same_time(fitter, forecasts, fit_request):
+async def test_one_metric_is_never_fitted_twice_at_the_same_time(fitter, forecasts, begin):
     fitter.gate.clear()
-    slots = [forecasts.refresh("a", 0, fit_request(), refit_every=HOUR) for _ in range(3)]
+    slots = [begin() for _ in range(3)]
     await asyncio.sleep(0)
     assert len(fitter.requests) == 1
     assert slots[0] is slots[1] is slots[2]
@@ -79,7 +103,7 @@ async def test_each_metric_of_each_resource_has_its_own(refresh, fitter):
 async def test_a_good_forecast_is_made_anew_only_when_it_is_due(refresh, fitter, forecast):
     fitter.answer = forecast()
     slot = await refresh()
-    assert slot.forecast is fitter.answer
+    assert slot.horizon is fitter.answer
     assert 0.9 * HOUR <= slot.due_at - NOON <= HOUR
     await refresh(slot.due_at - 1)
     assert len(fitter.requests) == 1
@@ -118,42 +142,42 @@ async def test_an_older_forecast_outlives_a_failed_fit(refresh, fitter, forecast
     slot = await refresh()
     fitter.answer = FAILED
     await refresh(slot.due_at)
-    assert slot.forecast is good
+    assert slot.horizon is good
     assert slot.failure is FAILED
     fitter.answer = better = forecast(400)
     await refresh(slot.due_at)
-    assert (slot.forecast, slot.failure, slot.failures) == (better, None, 0)
+    assert (slot.horizon, slot.failure, slot.failures) == (better, None, 0)
 
 
 async def test_without_an_older_forecast_the_reason_is_shown(refresh, fitter):
     await refresh()
     fitter.answer = Undecided("TooLittleHistory", "needs 2 days")
     slot = await refresh(NOON + HOUR)
-    assert slot.forecast is fitter.answer
+    assert slot.horizon is fitter.answer
 
 
 async def test_a_fitter_that_raises_is_a_failure_like_any_other(refresh, fitter, caplog):
     fitter.answer = RuntimeError("no")
     slot = await refresh()
-    assert slot.forecast == Undecided("FitFailed", "RuntimeError")
+    assert slot.horizon == Undecided("FitFailed", "RuntimeError")
     assert "a fit failed unexpectedly" in caplog.text
     fitter.answer = FAILED
     await refresh(slot.due_at)
     assert len(fitter.requests) == 2
 
 
-async def test_each_report_is_passed_on(fitter, fit_request, forecast):
+async def test_each_report_is_passed_on(fitter, forecasts, refresh, forecast):
     reports = []
-    forecasts = Forecasts(fitter, on_report=reports.append)
+    forecasts.on_report = reports.append
     fitter.answer = forecast()
-    await forecasts.refresh("a", 0, fit_request(), refit_every=HOUR).task
+    await refresh()
     assert [report.result for report in reports] == [fitter.answer]
 
 
-async def test_what_is_forgotten_is_cancelled_and_starts_afresh(fitter, forecasts, fit_request):
+async def test_what_is_forgotten_is_cancelled_and_starts_afresh(fitter, forecasts, begin):
     fitter.gate.clear()
-    gone = [forecasts.refresh("a", metric, fit_request(), refit_every=HOUR) for metric in (0, 1)]
-    kept = forecasts.refresh("b", 0, fit_request(), refit_every=HOUR)
+    gone = [begin(metric=metric) for metric in (0, 1)]
+    kept = begin(uid="b")
     await asyncio.sleep(0)
     forecasts.forget("a")
     await asyncio.gather(*(slot.task for slot in gone), return_exceptions=True)
@@ -164,9 +188,9 @@ async def test_what_is_forgotten_is_cancelled_and_starts_afresh(fitter, forecast
     forecasts.forget("never heard of")
 
 
-async def test_a_stop_waits_until_no_fit_is_under_way(fitter, forecasts, fit_request):
+async def test_a_stop_waits_until_no_fit_is_under_way(fitter, forecasts, begin):
     fitter.gate.clear()
-    slot = forecasts.refresh("a", 0, fit_request(), refit_every=HOUR)
+    slot = begin()
     await asyncio.sleep(0)
     await forecasts.stop()
     assert slot.task.cancelled()
@@ -192,33 +216,33 @@ def test_newer_errors_count_more(forecast):
 def test_nothing_is_scored_without_a_forecast_or_outside_of_it(forecast):
     slot = Slot()
     slot.score(100, NOON)
-    slot.forecast = forecast()
+    slot.horizon = forecast()
     slot.score(100, NOON + 30 * 86_400)
     slot.score(0, NOON)
     assert slot.error_ratio is None
 
 
 async def test_a_forecast_that_has_expired_serves_until_there_is_a_new_one(
-    refresh, fitter, forecasts, fit_request, forecast
+    begin, refresh, fitter, forecasts, forecast
 ):
     old = fitter.answer = forecast(upper=300)
     other = await refresh(uid="b")
     slot = await refresh(metric=1)
     forecasts.expire("a")
     fitter.answer, fitter.gate = forecast(upper=400), asyncio.Event()
-    forecasts.refresh("a", 1, fit_request(), refit_every=HOUR)
-    assert slot.forecast is old
+    begin(metric=1)
+    assert slot.horizon is old
     fitter.gate.set()
     await slot.task
-    assert slot.forecast is fitter.answer
+    assert slot.horizon is fitter.answer
     assert other.due_at > NOON
 
 
 async def test_a_fit_for_settings_that_have_expired_changes_nothing(
-    fitter, forecasts, fit_request, refresh
+    fitter, forecasts, begin, refresh
 ):
     fitter.gate.clear()
-    slot = forecasts.refresh("a", 0, fit_request(query="old"), refit_every=HOUR)
+    slot = begin(query="old")
     await asyncio.sleep(0)
     old = slot.task
     forecasts.expire("a")
@@ -235,3 +259,135 @@ async def test_a_clock_that_was_set_back_does_not_put_off_the_next_fit(refresh, 
     slot = await refresh()
     await refresh(NOON - 86_400)
     assert slot.due_at <= NOON - 86_400 + HOUR
+
+
+# The model of the coming maximum
+
+
+@pytest.fixture
+def report(look_ahead, forecast):
+    """A report of both kinds, unless told otherwise."""
+
+    def make(lookahead=None, horizon=None, **changes):
+        lookahead = look_ahead(at=NOON) if lookahead is None else lookahead
+        return FitReport(horizon or forecast(), 0.1, 1.0, lookahead=lookahead, **changes)
+
+    return make
+
+
+async def test_what_a_fit_has_made_is_in_force(refresh, fitter, report):
+    fitter.answer = report(zeros=ZeroKnowledge(frozenset({3})), excluded=("an outage",))
+    slot = await refresh()
+    assert slot.lookahead is fitter.answer.lookahead
+    assert slot.horizon is fitter.answer.result
+    assert (slot.zeros.hours, slot.excluded) == ({3}, ("an outage",))
+    assert not slot.empty
+
+
+async def test_one_kind_alone_is_no_reason_to_hurry(refresh, fitter, report):
+    fitter.answer = report(horizon=FAILED)
+    slot = await refresh()
+    assert (slot.failure, slot.failures, slot.horizon) == (FAILED, 0, FAILED)
+    assert slot.due_at >= NOON + 0.9 * HOUR
+
+
+async def test_a_model_outlives_a_failed_fit_but_not_for_ever(refresh, fitter, report):
+    fitter.answer = good = report()
+    slot = await refresh()
+    fitter.answer = FAILED
+    await refresh(slot.due_at)
+    assert slot.model_at(NOON + 2 * DAY, HOUR) is good.lookahead
+    assert slot.model_at(NOON + 2 * DAY + 2 * HOUR, HOUR).reason == "Stale"
+
+
+async def test_a_kind_that_is_not_wanted_any_more_is_dropped(refresh, fitter, report):
+    fitter.answer = report()
+    slot = await refresh()
+    fitter.answer = report(lookahead=NOT_WANTED)
+    await refresh(slot.due_at)
+    assert slot.lookahead is NOT_WANTED
+
+
+async def test_what_was_learned_of_events_outlives_a_fit_that_learned_nothing(
+    refresh, fitter, report
+):
+    learned = LearnedEffects(quantile=0.9)
+    fitter.answer = report(effects=learned)
+    slot = await refresh()
+    fitter.answer = report()
+    await refresh(slot.due_at)
+    assert slot.effects is learned
+
+
+async def test_recent_demand_is_taken_once(refresh, fitter, report, look_ahead):
+    fitter.answer = report(look_ahead(at=NOON, recent=(1, 2, 3)))
+    slot = await refresh()
+    assert list(slot.take_recent().values) == [1, 2, 3]
+    assert slot.take_recent() is None
+    assert len(slot.lookahead.recent) == 0
+    assert slot.lookahead.window == 4
+
+
+@pytest.mark.parametrize(
+    ("window", "outgrown"), [(240, False), (276, False), (277, True), (100, False), (None, False)]
+)
+async def test_a_window_that_has_become_too_short_makes_a_fit_due(
+    refresh, begin, fitter, report, window, outgrown
+):
+    fitter.answer = report()
+    await refresh(window=180)
+    slot = begin(NOON + 900, window=window)
+    assert (slot.task is not None) == outgrown
+
+
+async def test_a_whole_minute_is_too_short_whatever_the_window(refresh, begin, fitter, report):
+    fitter.answer = report(horizon=FAILED)
+    slot = await refresh()
+    slot.lookahead = replace(slot.lookahead, window=60)
+    assert begin(NOON + 900, window=3_659).task is None
+    assert begin(NOON + 900, window=3_660).task is not None
+
+
+async def test_a_fit_that_leaves_the_window_too_short_is_not_repeated_at_once(
+    refresh, begin, fitter, report
+):
+    fitter.answer = report()
+    await refresh()
+    await refresh(NOON + 700, window=1_000)
+    assert begin(NOON + 715, window=1_000).task is None
+    assert begin(NOON + 1_400, window=1_000).task is not None
+
+
+async def test_who_has_no_forecast_comes_first(refresh, fitter, report):
+    fitter.answer = report()
+    slot = await refresh()
+    await refresh(slot.due_at)
+    assert fitter.firsts == [True, False]
+
+
+async def test_a_request_is_made_when_it_is_its_turn(refresh, begin, fitter, forecasts):
+    moments = []
+
+    class Waiting(Fitter):
+        async def fit(self, ask, *, first=False):
+            await self.gate.wait()
+            return await super().fit(ask, first=first)
+
+    forecasts.fitter = waiting = Waiting()
+    waiting.gate.clear()
+    slot = begin()
+    await asyncio.sleep(0)
+    assert waiting.requests == moments
+    waiting.gate.set()
+    await slot.task
+    assert len(waiting.requests) == 1
+
+
+async def test_a_request_that_cannot_be_made_is_a_failure(forecasts, caplog):
+    def ask():
+        raise KeyError("spec")
+
+    slot = forecasts.refresh("a", 0, ask, now=NOON, refit_every=HOUR)
+    await slot.task
+    assert slot.horizon == Undecided("FitFailed", "KeyError")
+    assert slot.due_at > NOON + 40
