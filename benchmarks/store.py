@@ -14,7 +14,8 @@ ticks, and reading a year of peaks, through the service and the client on loopba
 Fields of the JSON, under `sqlite`, under `postgresql` where one is given, and the first and the
 third and fourth of them under `rows`, the baseline:
   bytes_per_series_year        size of the database by the backfill, for 105,120 roll-ups
-  tick_bytes_per_series_year   the same, where roll-ups came one by one
+  tick_bytes_per_series_year   the same, where roll-ups came one by one; PostgreSQL is vacuumed each
+                               hour of them, where its autovacuum would look each minute
   write_rollups_per_s          backfill
   read_rollups_per_s           reading it, all columns
   tick_ms_p50, tick_ms_p99     a batch of one roll-up for each of `--series` series
@@ -99,7 +100,7 @@ async def bench(database: str, histories: list[Columns], series: int, ticks: int
         figures["bytes_per_series_year"] = small / sum(map(len, histories)) * YEAR
         late = [history[-ticks:] for history in histories]
         cpu = time.process_time()
-        took = await tick(repository, late, series, ticks)
+        took = await tick(repository, late, series, ticks, repository)
         figures["tick_cpu_ms"] = (time.process_time() - cpu) / ticks * 1_000
         grown = await size(repository) - small
         figures["tick_bytes_per_series_year"] = grown / (series * ticks) * YEAR
@@ -127,10 +128,14 @@ async def backfill(repository: Repository, histories: list[Columns]) -> Figures:
     }
 
 
-async def tick(store: Any, late: list[Columns], series: int, ticks: int) -> list[float]:
+async def tick(
+    store: Any, late: list[Columns], series: int, ticks: int, repository: Repository | None = None
+) -> list[float]:
     """Seconds that each batch took."""
     took = []
     for place in range(ticks):
+        if repository is not None and place % 12 == 11:
+            await vacuum(repository)
         batch = {
             key(1_000 + number): late[number % len(late)][place : place + 1]
             for number in range(series)
@@ -164,6 +169,13 @@ async def over_http(
         await client.aclose()
         await runner.cleanup()
     return {**percentiles("http_tick_ms", took), "http_read_year_ms": median(reads) * 1_000}
+
+
+async def vacuum(repository: Repository) -> None:
+    if repository._engine.dialect.name == "postgresql":
+        async with repository._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(text("VACUUM demand_chunks"))
 
 
 async def size(repository: Repository) -> float:

@@ -9,9 +9,14 @@ import math
 import os
 
 import httpx
+import numpy as np
 import pytest
 from aiohttp import web
 
+from foretide.forecasting.series import Series
+from foretide.operator.rollups import RollupSender
+from foretide.operator.store_settings import StoreSettings
+from foretide.operator.stored_demand import StoredDemand
 from foretide.store import wire
 from foretide.store.client import StoreAddress, StoreClient, SyncStoreClient
 from foretide.store.errors import StoreRefused, StoreUnavailable
@@ -464,3 +469,19 @@ def test_a_ca_that_cannot_be_read_is_said_with_its_name(token_file, tmp_path):
         (tmp_path / "empty.pem").touch()
         with pytest.raises(StoreUnavailable, match=os.fspath(name)):
             StoreClient(StoreAddress("https://store", token_file, tmp_path / name))
+
+
+async def test_what_the_operator_collects_comes_back_to_its_workers(url, token_file, key, now):
+    settings = StoreSettings(url=url, token_file=token_file)
+    sender = RollupSender(lambda: settings, clock=lambda: now)
+    for place in range(40):
+        sender.observe(key(), now - 600 + place * 15, float(place))
+    await sender.aclose()
+    assert sender.state().reason == "Reachable"
+    workers = StoredDemand(settings.address)
+    found = await asyncio.to_thread(workers.history, key(), now - DAY, now)
+    assert (found.start, found.values.tolist()) == (now - 600, [19.0, 39.0])
+    older = Series(now - 1_200, 60.0, np.arange(20.0))
+    assert await asyncio.to_thread(workers.record, key(), older) == (4, 2)
+    found = await sender.history(key(), now - DAY, now)
+    assert found.values.tolist() == [4.0, 9.0, 19.0, 39.0]
