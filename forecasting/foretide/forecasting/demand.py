@@ -7,6 +7,9 @@ user's query (requests per second, messages, cores), the same unit as `perReplic
 import math
 from dataclasses import dataclass
 
+# Demand below this share of the forecast's lower band is far below it.
+_FAR_BELOW = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -110,6 +113,36 @@ def doubt_sudden_zero(
             "SuddenZero",
             f"demand fell to exactly 0, which its history does not know at this hour; "
             f"taken for an outage for another {wait / 60:.0f} min",
+        ),
+        since,
+    )
+
+
+def hold_sudden_drop(
+    demand: Demand, *, lower: float, since: float | None, grace: float, now: float
+) -> tuple[Undecided | None, float | None]:
+    """Take nothing away for `grace` seconds when demand is far below what was forecast.
+
+    An outage upstream looks like fewer users, and they come back all at once. `lower` is the
+    forecast's lower band now, NaN where there is none; `since` what was returned at the last tick.
+
+    Returns why nothing is to be taken away (None when that is no matter), and since when demand
+    has been so low: the caller keeps the latter, and hands it in again at the next tick.
+    """
+    if isinstance(demand, Unavailable):
+        return None, since  # an outage in between says nothing of demand
+    if not demand.value < _FAR_BELOW * lower:
+        return None, None
+    # Never later than now: a clock that was set back must not make the wait longer.
+    since = now if since is None else min(since, now)
+    wait = grace - (now - since)
+    if wait <= 0:
+        return None, since
+    return (
+        Undecided(
+            "SuddenDrop",
+            f"demand is {demand.value:.4g} where {lower:.4g} at least was expected: nothing is "
+            f"taken away for another {wait / 60:.0f} min, as it may be an outage upstream",
         ),
         since,
     )

@@ -7,12 +7,13 @@ would go on being a conflict.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlencode
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .cluster import Cluster, ClusterError
 from .fleet import Fleet
+from .hpa import sweep
 
 logger = logging.getLogger(__name__)
 
@@ -25,19 +26,40 @@ _AUTOSCALERS = (
 class Census:
     """Counts the resources and the autoscalers of the given namespaces (none: all of them)."""
 
-    def __init__(self, cluster: Cluster, fleet: Fleet, namespaces: Iterable[str]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        fleet: Fleet,
+        namespaces: Iterable[str],
+        *,
+        may_write: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`may_write` says whether minimums may be given back that nobody holds any more."""
         self._cluster = cluster
         self._fleet = fleet
         self._namespaces = tuple(namespaces)
+        self._may_write = may_write
 
     async def keep(self, period: float = 300.0) -> None:
-        """Take one each `period` seconds, for ever."""
+        """Sweep at once, then take a census and sweep each `period` seconds, for ever."""
+        await self.sweep()
         while True:
             await asyncio.sleep(period)
             try:
                 await self.take()
             except ClusterError as error:
                 logger.debug("No census: %s", error.message)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Give back the minimums that a resource which is gone, or has changed, has held up."""
+        try:
+            released = await sweep(self._cluster, self._namespaces, guard=self._may_write)
+        except ClusterError as error:
+            logger.debug("No sweep: %s", error.message)
+            return
+        for holder in released:
+            logger.info("%s has its own minimum again: nobody holds it any more.", holder)
 
     async def take(self) -> None:
         """Drop what is gone.

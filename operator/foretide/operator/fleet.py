@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .api.predictivescaler import PredictiveScalerSpec
+from .api.predictivescaler import Actuation, PredictiveScalerSpec
 from .owners import Autoscaler, Claim, TargetKey, other_owner, target_key
 from .reconcile import Reconciler, ScalerGone
 from .scaler import Scaler
@@ -33,6 +33,7 @@ class Fleet:
         # Every tick asks who else is on its target; a scan of all resources would be quadratic.
         self._claims: dict[TargetKey, dict[str, Claim]] = {}
         self._targets: dict[str, TargetKey] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -56,10 +57,11 @@ class Fleet:
         old = scaler.spec
         scaler.update(body)
         self._record_claim(scaler)
-        if old is None or scaler.spec is None or _queries(old) != _queries(scaler.spec):
-            self.reconciler.forecasts.forget(uid)
-        elif old.forecast != scaler.spec.forecast:
-            self.reconciler.forecasts.expire(uid)
+        forecasts = self.reconciler.observer.forecasts
+        if old is None or scaler.spec is None or _measures(old) != _measures(scaler.spec):
+            forecasts.forget(uid)
+        elif _needs(old) != _needs(scaler.spec):
+            forecasts.expire(uid)
         wake.set()
 
     def remove(self, uid: str) -> None:
@@ -70,9 +72,12 @@ class Fleet:
         scaler, task, _ = member
         task.cancel()
         self._drop_claim(uid)
-        self.reconciler.forecasts.forget(uid)
-        self.reconciler.telemetry.forget(scaler.namespace, scaler.name)
+        self.reconciler.forget(scaler)
         self.reconciler.telemetry.resources.set(len(self))
+        if scaler.floor_holder is not None:
+            ending = asyncio.create_task(self.reconciler.actor.release(scaler))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     def _remove_namesakes(self, meta: Mapping[str, Any]) -> None:
         """Kopf tells of no deletion that came while its watch was down; the name says it too."""
@@ -92,12 +97,18 @@ class Fleet:
         if key is None:
             return None
         claims = self._claims[key]
-        autoscalers = [
-            autoscaler.name
-            for autoscaler in self.autoscalers.get(key, ())
-            if autoscaler.uid not in self._gone
-        ]
+        spec = scaler.spec
+        if spec is not None and spec.actuation is Actuation.HPA_FLOOR:
+            autoscalers = []  # they go on scaling the target, with a higher minimum
+        else:
+            autoscalers = [autoscaler.name for autoscaler in self.autoscalers_of(scaler)]
         return other_owner(claims[scaler.uid], autoscalers, claims.values())
+
+    def autoscalers_of(self, scaler: Scaler) -> list[Autoscaler]:
+        """The autoscalers of this resource's target."""
+        key = self._targets.get(scaler.uid)
+        known = () if key is None else self.autoscalers.get(key, ())
+        return [autoscaler for autoscaler in known if autoscaler.uid not in self._gone]
 
     def uids(self) -> tuple[set[str], set[str]]:
         """The uids of all resources, and of all autoscalers, that are thought to exist."""
@@ -133,13 +144,13 @@ class Fleet:
         self._members.clear()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.reconciler.forecasts.stop()
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        await self.reconciler.observer.forecasts.stop()
 
     async def _run(self, scaler: Scaler, wake: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         telemetry = self.reconciler.telemetry
-        period = self.reconciler.settings.current.sync_period
+        period = self.reconciler.observer.settings.current.sync_period
         place = zlib.crc32(scaler.uid.encode()) / 2**32
         # The first tick comes soon, though not those of hundreds of resources in one instant; the
         # second comes at the resource's own place in the period.
@@ -163,7 +174,7 @@ class Fleet:
                     logger.exception("%s/%s: tick failed", scaler.namespace, scaler.name)
                     trouble = repr(error)
             telemetry.ticks.observe(loop.time() - began)
-            period = self.reconciler.settings.current.sync_period
+            period = self.reconciler.observer.settings.current.sync_period
             due = due + period * (1 - place if first else 1)
             first = False
             if due < loop.time():  # a long tick: leave out what was missed
@@ -176,6 +187,25 @@ class Fleet:
                 pass
 
 
-def _queries(spec: PredictiveScalerSpec) -> list[tuple[str, str]]:
+def _measures(spec: PredictiveScalerSpec) -> list[tuple[Any, ...]]:
     """What a forecast is of: for another query it says nothing."""
-    return [(metric.query, metric.source) for metric in spec.metrics]
+    return [
+        (
+            metric.type,
+            metric.query,
+            metric.arrival_query,
+            metric.source,
+            metric.resource,
+            metric.container,
+        )
+        for metric in spec.metrics
+    ]
+
+
+def _needs(spec: PredictiveScalerSpec) -> tuple[Any, ...]:
+    """What a fit goes by beside its history: the plan is for these loads and these targets."""
+    loads = [
+        (metric.per_replica, metric.load_curve, metric.target_utilization)
+        for metric in spec.metrics
+    ]
+    return spec.forecast, spec.signals, spec.events, spec.min_replicas, loads

@@ -39,7 +39,8 @@ class Slot:
     """The forecasts of one metric of one resource, as the last fits have left them.
 
     `horizon` is that of the hours ahead, `lookahead` the model of the coming maximum; `failure` is
-    why the last fit could not make something. `peak` is what the model said last, at `peak_at`.
+    why the last fit could not make something. `peak` is what the model said last, at `peak_at` and
+    to `peak_asked`.
     """
 
     horizon: Forecast | Undecided = NOT_FITTED_YET
@@ -58,6 +59,7 @@ class Slot:
     weight: float = 0.0
     peak: PeakForecast | Undecided = NOT_FITTED_YET
     peak_at: float = -math.inf
+    peak_asked: object = None
 
     @property
     def empty(self) -> bool:

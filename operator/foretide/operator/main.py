@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from .commands import adopt, store
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit status."""
@@ -75,6 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
         "crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML."
     )
     crds.set_defaults(run=_crds)
+    adopt.add_parser(commands)
+    store.add_parser(commands)
     return parser
 
 

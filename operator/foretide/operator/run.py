@@ -17,6 +17,7 @@ import kopf
 
 from foretide.forecasting.worker import FitReport
 
+from .assembly import assemble
 from .census import Census
 from .cluster import KubernetesCluster, load_client
 from .configuration import follow_config_map, follow_file, read_config_map
@@ -26,6 +27,7 @@ from .forecasts import Forecasts
 from .handlers import build_registry, post_event
 from .leadership import Leadership
 from .reconcile import Reconciler
+from .rollups import RollupSender
 from .settings import OperatorSettings, SettingsHolder, parse, read_file
 from .sources import Sources
 from .telemetry import Telemetry
@@ -82,18 +84,26 @@ async def run(options: RunOptions) -> int:
         workers=initial.fitting.workers,
         timeout=initial.fitting.timeout,
         idle_timeout=initial.fitting.idle_timeout,
+        cores=lambda: settings.current.fitting.cores,
     )
+    rollups = RollupSender(lambda: settings.current.store)
     sources = Sources(settings)
     fleet = Fleet()
-    fleet.reconciler = Reconciler(
+
+    def may_write() -> bool:
+        return leadership.held or not options.elect
+
+    assemble(
+        Reconciler,
+        fleet=fleet,
         cluster=cluster,
         sources=sources,
         forecasts=Forecasts(fitter, on_report=lambda report: _observe_fit(telemetry, report)),
         settings=settings,
         telemetry=telemetry,
-        owner_of=fleet.owner_of,
+        rollups=rollups,
         post_event=post_event,
-        may_write=(lambda: leadership.held) if options.elect else (lambda: True),
+        may_write=may_write,
     )
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
@@ -113,7 +123,13 @@ async def run(options: RunOptions) -> int:
         if options.elect and not await _until_signal(leadership.acquire()):
             return 0
         telemetry.leader.set(1)
-        census = Census(cluster, fleet, options.namespaces)
+        background.append(asyncio.create_task(rollups.run()))
+        census = Census(
+            cluster,
+            fleet,
+            options.namespaces,
+            may_write=lambda: may_write() and not settings.current.kill_switch,
+        )
         background.append(asyncio.create_task(census.keep()))
         return await _lead(options, build_registry(fleet), leadership, ready)
     finally:
@@ -123,6 +139,7 @@ async def run(options: RunOptions) -> int:
         fitter.close()
         if options.elect:
             await leadership.release()
+        await rollups.aclose()
         await sources.aclose()
         await server.stop()
         cluster.close()
@@ -214,5 +231,6 @@ async def _monitor_loop(telemetry: Telemetry, period: float) -> None:
 
 def _observe_fit(telemetry: Telemetry, report: FitReport) -> None:
     telemetry.query_seconds.labels("history").observe(report.query_seconds)
+    telemetry.fit_cpu.inc(report.cpu_seconds)
     if report.fit_seconds > 0:
         telemetry.fit_seconds.observe(report.fit_seconds)

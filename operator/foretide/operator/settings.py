@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from foretide.forecasting.prometheus import PrometheusSource
 
 from .api.fields import ApiModel, Duration, lasting
+from .store_settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +115,12 @@ class FittingSettings(ApiModel):
         default=max(1, min(2, (os.cpu_count() or 2) - 1)),
         description="Worker processes at the most; they start when there is work.",
     )
+    cores: float = Field(
+        default=0.5,
+        ge=0.05,
+        le=64,
+        description="CPU cores that fits may use together over time. Resources without any forecast come first, and a handful is fitted at once.",
+    )
     timeout: Duration = lasting("3m", description="A fit that takes longer is given up.")
     idle_timeout: Duration = lasting(
         "1m", description="Workers that have had nothing to do for this long are stopped."
@@ -140,6 +147,10 @@ class OperatorSettings(ApiModel):
     )
     fitting: FittingSettings = Field(
         default_factory=FittingSettings, description="How forecasts are fitted."
+    )
+    store: StoreSettings | None = Field(
+        default=None,
+        description="The store that remembers demand for longer than Prometheus does. Without it, yearly patterns and holidays cannot be learned.",
     )
 
     @field_validator("sync_period")

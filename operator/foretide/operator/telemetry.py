@@ -48,6 +48,18 @@ class Telemetry:
             (*_RESOURCE, "metric"),
             registry=self.registry,
         )
+        self.forecast_trusted = Gauge(
+            "foretide_forecast_trusted",
+            "1 where the forecast may act, 0 where it has lately done worse than HPA would have.",
+            (*_RESOURCE, "metric"),
+            registry=self.registry,
+        )
+        self.lead_time = Gauge(
+            "foretide_lead_time_seconds",
+            "The lead time in force: how long replicas take to become ready.",
+            _RESOURCE,
+            registry=self.registry,
+        )
         self.changes = Counter(
             "foretide_replica_changes",
             "Changes of replicas that were made.",
@@ -64,6 +76,11 @@ class Telemetry:
             "foretide_fit_seconds",
             "Time that a worker took to fit and predict.",
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.fit_cpu = Counter(
+            "foretide_fit_cpu_seconds",
+            "CPU time that workers have used for fits.",
             registry=self.registry,
         )
         self.query_seconds = Histogram(
@@ -107,6 +124,11 @@ class Telemetry:
         self.status_writes = Counter(
             "foretide_status_writes", "Patches of status.", registry=self.registry
         )
+        self.rollups_waiting = Gauge(
+            "foretide_rollups_waiting",
+            "Roll-ups of demand that wait to be sent to the store.",
+            registry=self.registry,
+        )
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a resource that is gone."""
@@ -117,6 +139,8 @@ class Telemetry:
             self.demand,
             self.forecast_error,
             self.forecast_peak,
+            self.forecast_trusted,
+            self.lead_time,
             self.changes,
         ):
             metric.remove_by_labels(labels)

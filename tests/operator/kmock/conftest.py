@@ -23,15 +23,20 @@ import yaml
 
 from foretide.forecasting.demand import Reading, Unavailable, Undecided, ZeroKnowledge
 from foretide.forecasting.forecast import Forecast
-from foretide.forecasting.worker import FitReport
+from foretide.forecasting.worker import NOT_WANTED, FitReport
+from foretide.operator.assembly import assemble
 from foretide.operator.cluster import KubernetesCluster
 from foretide.operator.fleet import Fleet
 from foretide.operator.forecasts import Forecasts
 from foretide.operator.handlers import build_registry, post_event
 from foretide.operator.reconcile import Reconciler
+from foretide.operator.resource_metrics import MemoryResourceMetrics
+from foretide.operator.rollups import RollupSender
 from foretide.operator.settings import SettingsHolder, parse
 from foretide.operator.sources import Sources
 from foretide.operator.telemetry import Telemetry
+from foretide.store.errors import StoreUnavailable
+from foretide.store.memory import MemoryRollups
 
 NAMESPACE = "default"
 SCALERS = "foretide.dev/v1alpha1/predictivescalers"
@@ -214,7 +219,11 @@ class Cluster:
         await self.edit("apps/v1/deployments", name, {"spec": {"replicas": replicas}})
 
     async def scaler(self, name="shop", *, target="shop", mode="Auto", meta=None, **spec):
-        """A PredictiveScaler: 100 a replica, or 50 while there is no forecast."""
+        """A PredictiveScaler: 100 a replica, or 50 while there is no forecast.
+
+        It goes by the forecast of the hours ahead; engine Auto makes it go by the coming maximum.
+        """
+        hourly = {"engine": "Prophet", "refitEvery": "1h", "horizon": "6h"}
         spec = {
             "scaleTargetRef": {"kind": "Deployment", "name": target},
             "minReplicas": 1,
@@ -222,6 +231,7 @@ class Cluster:
             "metrics": [{"query": "demand", "perReplica": 100, "targetUtilization": 0.5}],
             **({"mode": mode} if mode else {}),
             **spec,
+            "forecast": {**hourly, **spec.get("forecast", {})},
         }
         await self.create(SCALERS, name, {"spec": spec}, **(meta or {}))
 
@@ -356,6 +366,7 @@ class Fitter:
         self.gate = asyncio.Event()
         self.gate.set()
         self._result = Undecided("TooLittleHistory", "needs 2 days of history, has 5 h")
+        self._models, self._changes = [], {}
 
     def refuse(self, reason, message="no"):
         self._result = Undecided(reason, message)
@@ -364,17 +375,35 @@ class Fitter:
         """From now on forecast `upper` for six hours, in steps of five minutes."""
         self._result = (upper, upper if median is None else median, valid_for, zero_hours)
 
-    async def fit(self, request):
+    def look_ahead(self, *answers, **changes):
+        """From now on answer with these models of the coming maximum, the last one for ever."""
+        self._models, self._changes = list(answers), changes
+
+    async def fit(self, ask, *, first=False):
+        request = ask()
         self.requests.append(request)
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
+        horizon = self._horizon(request)
+        if self._models:
+            model = self._models.pop(0) if len(self._models) > 1 else self._models[0]
+            model = model(request) if callable(model) else model
+        elif isinstance(horizon, Undecided):
+            model = horizon
+        else:
+            model = NOT_WANTED
+        zeros = horizon.zeros if isinstance(horizon, Forecast) else ZeroKnowledge()
+        changes = {"zeros": zeros, "cpu_seconds": 0.5, **self._changes}
+        return FitReport(horizon, 0.1, 1.0, lookahead=model, **changes)
+
+    def _horizon(self, request):
         if isinstance(self._result, Undecided):
-            return FitReport(self._result, 0.1, 0.0)
+            return self._result
         upper, median, valid_for, zero_hours = self._result
-        forecast = Forecast(
+        return Forecast(
             model="test",
             start=request.now - 300,
             step=300.0,
@@ -385,9 +414,23 @@ class Fitter:
             valid_until=request.now + valid_for,
             history_seconds=14 * 86_400.0,
             history_points=4_032,
+            lower=(float(median) / 2,) * 73,
             zeros=ZeroKnowledge(frozenset(zero_hours)),
         )
-        return FitReport(forecast, 0.1, 1.0)
+
+
+class Store(MemoryRollups):
+    """The store in memory; `away` makes it unreachable."""
+
+    away = False
+
+    async def write(self, batch):
+        if self.away:
+            raise StoreUnavailable("Unreachable", "cannot reach the store")
+        return await super().write(batch)
+
+    async def aclose(self):
+        pass
 
 
 class CountingReconciler(Reconciler):
@@ -419,7 +462,7 @@ class Everything:
 class Operator:
     """An operator as `run.py` puts it together, with the doubles in place."""
 
-    def __init__(self, api, demand, fitter, clock, **settings):
+    def __init__(self, api, demand, fitter, clock, resources, store, **settings):
         self.document = {
             "sources": {"default": {"url": "http://prometheus.example"}},
             "syncPeriod": "10m",
@@ -435,13 +478,18 @@ class Operator:
         configuration.retries = urllib3.Retry(total=0)
         self._client = kubernetes.client.ApiClient(configuration)
         self.cluster = KubernetesCluster(self._client, threads=2)
-        self.fleet.reconciler = self.reconciler = CountingReconciler(
+        self.reconciler = assemble(
+            CountingReconciler,
+            fleet=self.fleet,
             cluster=self.cluster,
             sources=Sources(self.settings, connect=lambda source: demand),
             forecasts=self.forecasts,
             settings=self.settings,
             telemetry=self.telemetry,
-            owner_of=self.fleet.owner_of,
+            rollups=RollupSender(
+                lambda: self.settings.current.store, connect=lambda it: store, clock=clock
+            ),
+            resources=resources,
             post_event=post_event,
             may_write=lambda: self.leads,
             clock=clock,
@@ -564,12 +612,24 @@ async def fitter():
 
 
 @pytest.fixture
-async def start(api, demand, fitter, clock):
+def resources():
+    """What pods use, by namespace and selector."""
+    return MemoryResourceMetrics()
+
+
+@pytest.fixture
+def store(clock):
+    """The store, where the configuration names one."""
+    return Store(clock=clock)
+
+
+@pytest.fixture
+async def start(api, demand, fitter, clock, resources, store):
     """Starts an operator; all that are left at the end of the test are stopped."""
     started = []
 
     async def start(**options):
-        started.append(Operator(api, demand, fitter, clock, **options))
+        started.append(Operator(api, demand, fitter, clock, resources, store, **options))
         return await started[-1].ready()
 
     yield start
