@@ -8,9 +8,12 @@ from typing import Any
 READY = "Ready"
 METRICS = "MetricsAvailable"
 FORECAST = "ForecastAvailable"
+TRUSTED = "ForecastTrusted"
 ACTIVE = "ScalingActive"
 LIMITED = "ScalingLimited"
 CONFLICT = "Conflict"
+EVENTS = "EventsKnown"
+STORE = "StoreAvailable"
 
 # Types for which True is the unwelcome answer.
 NEGATIVE = frozenset({LIMITED, CONFLICT})

@@ -1,11 +1,18 @@
 """The status of a PredictiveScaler: what a person wants to see of it, and what a restart needs."""
 
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
 
+from .event_status import EventsStatus
 from .fields import ApiModel
+from .forecast_status import ForecastStatus
+from .guards import CostGuardStatus
+from .lead_time import LeadTimeStatus
 from .predictivescaler import PredictiveScalerSpec
+from .shadow import ShadowStatus
+from .slo import SloStatus
 
 
 class Condition(ApiModel):
@@ -21,23 +28,55 @@ class Condition(ApiModel):
     last_transition_time: str = Field(description="When the status last changed (RFC 3339).")
 
 
+class Trust(StrEnum):
+    """Whether a forecast may act."""
+
+    HELD = "Trusted"
+    LOST = "Distrusted"
+
+
 class MetricStatus(ApiModel):
-    """What one metric said at the time of the decision."""
+    """What one metric said at the time of the decision; each signal in replicas."""
 
     name: str = Field(description="Name of the metric.")
     demand: str | None = Field(default=None, description="Demand, in the unit of the query.")
     reactive: int | None = Field(
         default=None, description="Replicas that carry this demand, without headroom."
     )
+    hpa: int | None = Field(
+        default=None, description="Replicas that an HPA at targetUtilization would ask for."
+    )
     peak: str | None = Field(
-        default=None, description="Upper quantile of demand over the lead time, as forecast."
+        default=None,
+        description="The highest demand over the lead time that is planned for, in the unit of the query.",
+    )
+    quantile: float | None = Field(
+        default=None, description="The upper quantile of the forecast that this peak is."
     )
     predicted: int | None = Field(default=None, description="Replicas that carry that peak.")
+    event: int | None = Field(
+        default=None, description="Replicas for an event within the lead time."
+    )
+    derivative: int | None = Field(
+        default=None, description="Replicas for where demand is going, if it goes on growing so."
+    )
+    trust: Trust | None = Field(
+        default=None,
+        description="Whether the forecast may act: Distrusted when it has lately been short where HPA would not have been.",
+    )
+    harm_minutes: str | None = Field(
+        default=None,
+        description="Minutes in which the forecast would lately have been short and HPA not, less those of the reverse; old ones fade. At 5 trust is lost, at 1 found again.",
+    )
     message: str | None = Field(
         default=None, description="Why there is no demand or no forecast to go by."
     )
     zero_since: str | None = Field(
         default=None, description="Since when demand has been exactly zero (RFC 3339)."
+    )
+    drop_since: str | None = Field(
+        default=None,
+        description="Since when demand has been far below what was forecast (RFC 3339).",
     )
 
 
@@ -46,9 +85,15 @@ class DecisionStatus(ApiModel):
 
     time: str = Field(description="When it was made (RFC 3339).")
     source: str = Field(
-        description="What it comes from: Forecast, Reactive, Headroom (HPA's answer while no forecast is trusted), Held (a metric is missing), Awaited (a restart's first forecast is on its way) or Disabled (the target is scaled to 0)."
+        description="What it comes from: Forecast, Event, Derivative (demand is growing fast), Reactive, Headroom (HPA's answer while no forecast may act), Held (a metric is missing), Awaited (a restart's first forecast is on its way) or Disabled (the target is scaled to 0)."
     )
-    proposed: int = Field(description="Replicas before behavior, minimum and maximum.")
+    proposed: int = Field(
+        description="Replicas after the cost guard, before behavior, SLO, minimum and maximum."
+    )
+    hpa: int | None = Field(
+        default=None,
+        description="Replicas that an HPA at targetUtilization would ask for, before its behavior and bounds.",
+    )
     metric: str | None = Field(default=None, description="The metric that asked for the most.")
     clamped_by: list[str] | None = Field(
         default=None, description="What changed the proposal, in order."
@@ -56,29 +101,6 @@ class DecisionStatus(ApiModel):
     message: str = Field(description="The decision in one sentence.")
     metrics: list[MetricStatus] = Field(
         default_factory=list, description="What each metric said.", max_length=10
-    )
-
-
-class PeakStatus(ApiModel):
-    """The next peak that the forecast sees."""
-
-    time: str = Field(description="When (RFC 3339).")
-    demand: str = Field(description="Upper quantile of demand, in the unit of the query.")
-    replicas: int = Field(description="Replicas that carry it, before minimum and maximum.")
-
-
-class ForecastStatus(ApiModel):
-    """The forecast of one metric."""
-
-    metric: str = Field(description="Name of the metric.")
-    model: str = Field(description="The engine that made it.")
-    quantile: float = Field(description="The upper quantile that is scaled for.")
-    fitted_at: str = Field(description="When the model was fitted (RFC 3339).")
-    valid_until: str = Field(description="After this time it is no longer used (RFC 3339).")
-    history: str = Field(description="The span of history that it was learned from.")
-    points: int = Field(description="The number of points in that history.")
-    next_peak: PeakStatus | None = Field(
-        default=None, description="The highest point that is still ahead."
     )
 
 
@@ -117,6 +139,20 @@ class PredictiveScalerStatus(ApiModel):
     )
     forecasts: list[ForecastStatus] | None = Field(
         default=None, description="The forecasts in use.", max_length=10
+    )
+    lead_time: LeadTimeStatus | None = Field(
+        default=None, description="How long replicas take to become ready."
+    )
+    events: EventsStatus | None = Field(default=None, description="What is known to come.")
+    cost_guard: CostGuardStatus | None = Field(
+        default=None, description="What the forecast has cost beyond HPA, where that is limited."
+    )
+    slo: SloStatus | None = Field(
+        default=None, description="How the SLO stands, and what it does to scaling in."
+    )
+    shadow: ShadowStatus | None = Field(
+        default=None,
+        description="What would have been over the last seven days, had the recommendations been followed.",
     )
     changes: list[ChangeStatus] | None = Field(
         default=None, description="Recent changes of the replicas, oldest first.", max_length=100
