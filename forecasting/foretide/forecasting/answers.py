@@ -146,7 +146,6 @@ def answer_metric(
     elif peak is None:
         headroom = Source.HEADROOM if hpa > reactive else Source.REACTIVE
         wanted, source = _largest((hpa, headroom), *signals)
-        wanted = tolerate_down(wanted or 0, behavior, current=current)
     else:
         needed, source = _largest(
             (reactive, Source.REACTIVE), (predicted, Source.FORECAST), *signals

@@ -63,7 +63,7 @@ def test_more_headroom_makes_dearer_and_calmer_plans():
 
 
 def test_the_replayed_hpa_is_the_real_one_where_no_rate_policy_binds():
-    demand = wave(2_000, noise=0.02)
+    demand = wave(2_000, noise=0.05)
     replayed = _hpa(demand, 0.7, WORKLOAD)[0]
     real = HpaPolicy(0.7, min_replicas=2, max_replicas=10_000, behavior=Behavior())
     replicas = int(max(2, np.ceil(demand[0] / 0.7)))
@@ -71,7 +71,7 @@ def test_the_replayed_hpa_is_the_real_one_where_no_rate_policy_binds():
     for minute, value in enumerate(demand):
         replicas = real.step(value, replicas, 60.0 * minute)
         same += replicas == replayed[minute]
-    assert same >= 0.98 * len(demand)
+    assert same >= 0.995 * len(demand)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 6))

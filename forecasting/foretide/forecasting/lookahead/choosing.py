@@ -35,7 +35,11 @@ _UNUSUAL = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is replayed. `lead` and `stabilization` are in minutes, `per_replica` in demand."""
+    """What is replayed. `lead` and `stabilization` are in minutes, `per_replica` in demand.
+
+    Like HPA's, the window for scaling down holds the recommendations that are younger than it: five
+    minutes of it are those of this minute and of the four before.
+    """
 
     per_replica: float
     min_replicas: int
@@ -144,7 +148,7 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
     for minute, ask in enumerate(wanted):
         steady = abs(ask / count - 1.0) <= _TOLERANCE
         proposals[minute] = count if steady else np.ceil(ask)
-        first = max(0, minute - workload.stabilization)
+        first = max(0, minute - workload.stabilization + 1)
         highest = proposals[first : minute + 1].max()
         count = max(count, proposals[minute]) if proposals[minute] > count else min(count, highest)
         count = max(count, workload.min_replicas)
@@ -160,7 +164,7 @@ def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) ->
     need = np.maximum(np.ceil(peaks), floor).T.copy()
     calm = np.ceil(need * (1 + slack / 3) * (1 - 1e-9))
     most = np.floor(need * (1 + slack) + 1e-9)
-    proposals = np.zeros((workload.stabilization + 1, plans))
+    proposals = np.zeros((max(1, workload.stabilization), plans))
     desired = np.empty((minutes, plans))
     count = calm[0].copy()
     for minute in range(minutes):

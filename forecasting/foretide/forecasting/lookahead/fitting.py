@@ -164,14 +164,21 @@ def fit(
     history: Series,
     request: LookaheadRequest,
     usable: "np.ndarray[tuple[int], np.dtype[np.bool_]] | None" = None,
+    samples: Series | None = None,
 ) -> LookaheadModel | Undecided:
     """Learn from demand by the minute (peaks), and find out by replay how to act on it.
 
+    `samples`, on the same grid, is what was known of demand at the end of each minute: a scaler
+    sees samples, which are lower than peaks, and a replay must show it no more. Left out, peaks
+    are taken for them.
+
     Raises:
-        ValueError: the history is not by the minute.
+        ValueError: the history is not by the minute, or the samples are on another grid.
     """
     if history.step != STEP:
         raise ValueError(f"history must be by the minute, not {history.step:g} s")
+    if samples is not None and (samples.start, len(samples)) != (history.start, len(history)):
+        raise ValueError("samples must be on the grid of the history")
     has = history.known * STEP
     if has < _COVERAGE * request.min_history:
         return Undecided(
@@ -200,7 +207,9 @@ def fit(
         unit=past.unit,
         zone=request.zone,
         window=request.window,
-        choices=_choices(past, moments, quantiles, request),
+        choices=_choices(
+            past, moments, quantiles, request, past.values if samples is None else samples.values
+        ),
         coverage=coverage_of(quantiles, peaks),
         recent=Series(history.start, STEP, past.values).between(
             history.end - STEP * REACH, history.end
@@ -212,11 +221,15 @@ def fit(
 
 
 def _choices(
-    past: Past, moments: Indices, quantiles: Values, request: LookaheadRequest
+    past: Past,
+    moments: Indices,
+    quantiles: Values,
+    request: LookaheadRequest,
+    samples: Values,
 ) -> tuple[Choice, ...]:
     """Plans by replay of the last days: they are most like what comes, and cost less time."""
     recent = moments >= moments[-1] - _REPLAYED
-    known = past.values[moments - 1]
+    known = samples[moments - 1]
     good = recent & np.isfinite(known) & np.isfinite(past.values[moments])
     good &= np.isfinite(quantiles).all(axis=0)
     if good.sum() < _FEWEST_ROWS:

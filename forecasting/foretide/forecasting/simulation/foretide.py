@@ -75,6 +75,7 @@ def stages(
     for first in range(begin, len(values), every):
         oldest = max(0, first - back)
         history = Series(minutes.start + STEP * oldest, STEP, values[oldest:first])
+        samples = trace.known_at(history.times + STEP)
         request = LookaheadRequest(
             workload=Workload(
                 trace.per_replica, setting.min_replicas, math.ceil(setting.delay / STEP)
@@ -85,7 +86,7 @@ def stages(
             min_history=fits.min_history,
             zone=fits.zone,
         )
-        model = fit(history, request)
+        model = fit(history, request, samples=Series(history.start, STEP, samples))
         last = min(first + every, len(values))
         yield Stage(model, first, _quantiles(model, values, minutes.start, first, last))
 
