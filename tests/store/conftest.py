@@ -151,8 +151,13 @@ def _postgresql_binaries(home, user):
     installed = max(Path(found).glob("pginstall*"), key=lambda path: path.name)
     if user is None or all(folder.stat().st_mode & 0o005 == 0o005 for folder in installed.parents):
         return installed / "bin"
-    shutil.copytree(installed, home / "postgresql", symlinks=True)
-    return home / "postgresql" / "bin"
+    # The libraries that come along lie beside the package, and are found relative to it.
+    package_folder = installed.parent
+    for part in (installed, package_folder.with_name(f"{package_folder.name}.libs")):
+        if part.exists():
+            target = home / "site" / part.relative_to(package_folder.parent)
+            shutil.copytree(part, target, symlinks=True)
+    return home / "site" / package_folder.name / installed.name / "bin"
 
 
 @pytest.fixture
