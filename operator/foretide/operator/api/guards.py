@@ -35,7 +35,7 @@ class CostGuardStatus(ApiModel):
         description="Pods × hours more than HPA would have used in the last 24 hours; less when negative."
     )
     exhausted: bool = Field(
-        default=False, description="Whether the budget is spent, so that the forecast adds nothing."
+        description="Whether the budget is spent, so that the forecast adds nothing."
     )
     free_at: str | None = Field(
         default=None,

@@ -18,10 +18,8 @@ class LeadTimeStatus(ApiModel):
     source: LeadTimeSource = Field(
         description="Declared: forecast.leadTime, until pods have been seen to start at five different times. Learned: the 90th percentile of measured start-ups."
     )
-    samples: int = Field(
-        default=0, description="Pods whose start-up was measured, rollouts included."
-    )
-    scale_ups: int = Field(default=0, description="Different times at which they were started.")
+    samples: int = Field(description="Pods whose start-up was measured, rollouts included.")
+    scale_ups: int = Field(description="Different times at which they were started.")
     p50: int | None = Field(
         default=None, description="Median time from created to ready, in seconds."
     )
