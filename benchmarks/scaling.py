@@ -72,6 +72,8 @@ FEWER_TARGETS = (1.0, 0.9, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
 COARSE_DAYS = 30
 COARSE_DELAYS = (180.0, 600.0)
 LEAST_PLAYED = DAY
+# Of the tables, where there is no terminal to say.
+WIDTH = 130
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,8 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the curves here")
     options = parser.parse_args()
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH
     try:
         delays = tuple(float(parse_duration(text)) for text in options.delays.split(","))
     except ValueError as error:

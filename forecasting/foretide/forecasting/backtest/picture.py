@@ -51,7 +51,14 @@ def draw(curves: Mapping[tuple[str, float], Mapping[Contestant, Curve]], path: P
                 axes[row][column], curves.get((trace, delay), {}), f"{trace}, {delay / 60:g} min"
             )
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=2 + len(delays),
+        frameon=False,
+        fontsize=8,
+    )
     figure.supxlabel("pod-minutes, as a share of HPA's at 70 %")
     figure.supylabel("under-provisioned time, %")
     path.parent.mkdir(parents=True, exist_ok=True)

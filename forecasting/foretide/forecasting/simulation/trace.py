@@ -1,6 +1,7 @@
 """A demand trace as a replay sees it: what comes, and what a scaler knows of it when."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from ..series import Series, Values
 
 MINUTE = 60.0
+# What the 0.999 quantile of demand needs, where nobody says what one replica carries.
+PEAK_REPLICAS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,17 +31,15 @@ class Trace:
     def of(
         cls,
         name: str,
-        times: "Values | list[float]",
-        values: "Values | list[float]",
+        times: "Values | Sequence[float]",
+        values: "Values | Sequence[float]",
         *,
-        per_replica: float | None = None,
-        peak_replicas: int = 50,
+        peak_replicas: int = PEAK_REPLICAS,
         lag: float = 0.0,
     ) -> "Trace":
-        """A trace of samples; times (Unix seconds) must ascend.
+        """A trace of samples, with a safe load such that its 0.999 quantile needs `peak_replicas`.
 
-        Without `per_replica` the safe load is such that the 0.999 quantile of demand needs
-        `peak_replicas`.
+        Times are Unix seconds and ascend.
 
         Raises:
             ValueError: the samples cannot be used; the message says why.
@@ -54,8 +55,7 @@ class Trace:
         highest = float(np.nanquantile(demand.values, 0.999))
         if highest <= 0:
             raise ValueError("there is no demand in it")
-        carried = highest / peak_replicas if per_replica is None else per_replica
-        return cls(name, demand, carried, lag, coarse=step > MINUTE)
+        return cls(name, demand, highest / peak_replicas, lag, coarse=step > MINUTE)
 
     @property
     def days(self) -> float:
