@@ -4,19 +4,15 @@ import argparse
 import json
 import os
 import sys
-import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from ..backtest_demand import Refused, seconds, trace_of
+
 if TYPE_CHECKING:
     from foretide.forecasting.backtest.advice import Advice
-    from foretide.forecasting.backtest.contest import Contest, Contestant
-    from foretide.forecasting.backtest.csv_file import Samples
-    from foretide.forecasting.prometheus import PrometheusSource
-    from foretide.forecasting.simulation.curves import Curve
-    from foretide.forecasting.simulation.trace import Trace
+    from foretide.forecasting.backtest.contest import Contest
 
 _DESCRIPTION = """\
 Replay a workload's demand under HPA, KEDA, a seasonal offset, PHPA's Holt-Winters, Prophet only,
@@ -37,10 +33,6 @@ _QUICK = 4 * _DAY
 _LEAST = _DAY / 2
 _QUICK_TARGETS = (1.0, 0.85, 0.7, 0.55)
 _UNBOUNDED = 100_000
-
-
-class _Refused(Exception):
-    """What the user asked for cannot be done; the message says what to do instead."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -143,8 +135,10 @@ def _backtest(options: argparse.Namespace) -> int:
         return _play(contest, shown, options)
     except ImportError as error:
         return _missing(error)
-    except (BadDemand, ConfigurationError, WorkFailed, _Refused) as error:
+    except (BadDemand, ConfigurationError, WorkFailed, Refused) as error:
         return _fail(str(error))
+    except BrokenPipeError:
+        return 0
     except OSError as error:
         return _fail(f"cannot write {error.filename}: {error.strerror}")
     except KeyboardInterrupt:
@@ -175,7 +169,9 @@ def _play(contest: "Contest", shown: set[float], options: argparse.Namespace) ->
     if options.json:
         _write(options.json, json.dumps(report.figures(contest, outcomes, advices), indent=1))
     if options.picture:
-        _draw(drawn, options.picture)
+        from foretide.forecasting.backtest.picture import draw
+
+        draw(drawn, options.picture)
     return 0
 
 
@@ -190,17 +186,17 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     from foretide.forecasting.simulation.foretide import FitSettings
 
     shown = _targets(options.target_utilization)
-    delays = tuple(dict.fromkeys(_seconds("--delay", text) for text in _delays(options)))
+    delays = tuple(dict.fromkeys(seconds("--delay", text) for text in _delays(options)))
     zone = _zone(options.time_zone)
     most = _UNBOUNDED if options.max_replicas is None else options.max_replicas
     if not 1 <= options.min_replicas <= most:
-        raise _Refused("--min-replicas must be 1 at least, and --max-replicas no less than that")
+        raise Refused("--min-replicas must be 1 at least, and --max-replicas no less than that")
     if options.days <= 0 or options.jobs < 1:
-        raise _Refused("--days and --jobs must be more than 0")
-    trace = _trace(options)
+        raise Refused("--days and --jobs must be more than 0")
+    trace = trace_of(options)
     start = trace.demand.start + history_needed(trace)
     if trace.demand.end - start < _LEAST:
-        raise _Refused(
+        raise Refused(
             f"{trace.days:.1f} days of demand are too few: at least 2.5 are needed, two to learn "
             "from and the rest to play"
         )
@@ -219,73 +215,6 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
         fits=FitSettings(zone=zone),
     )
     return contest, shown
-
-
-def _trace(options: argparse.Namespace) -> "Trace":
-    """Demand, and what a replica carries of it."""
-    from foretide.forecasting.simulation.trace import PEAK_REPLICAS, Trace
-
-    lag = _seconds("--metric-lag", options.metric_lag)
-    per_replica = _quantity(options.per_replica)
-    samples = _samples(options)
-    for note in samples.notes:
-        print(f"Note: {note}", file=sys.stderr)
-    try:
-        trace = Trace.of(samples.name, samples.times, samples.values, lag=lag)
-    except ValueError as error:
-        raise _Refused(f"{samples.name}: {error}") from None
-    highest = PEAK_REPLICAS * trace.per_replica
-    if per_replica is None:
-        raise _Refused(
-            "--per-replica is missing: how much demand one replica carries safely, as a load test "
-            f"would tell. Demand reaches {highest:.4g} here (its 0.999 quantile); "
-            f"--per-replica {trace.per_replica:.3g} would make that {PEAK_REPLICAS} replicas"
-        )
-    if highest <= per_replica * options.min_replicas:
-        print(
-            f"Note: {options.min_replicas} replicas nearly always carry this demand, so there is "
-            "little to scale: is --per-replica right?",
-            file=sys.stderr,
-        )
-    return replace(trace, per_replica=per_replica)
-
-
-def _samples(options: argparse.Namespace) -> "Samples":
-    """Demand as it was recorded."""
-    from foretide.forecasting.backtest.csv_file import read_csv
-
-    given = [name for name in ("csv", "prometheus", "config") if getattr(options, name)]
-    if len(given) != 1:
-        raise _Refused("give one of --csv FILE, --prometheus URL and --config FILE")
-    if options.csv:
-        if options.query:
-            raise _Refused("--query belongs to --prometheus or --config")
-        return read_csv(options.csv, time_column=options.time_column, value_column=options.column)
-    if not (options.query or "").strip():
-        raise _Refused("--query is missing: PromQL that answers one number, such as sum(rate(…))")
-    from foretide.forecasting.backtest.prometheus_history import read_prometheus
-
-    source = _source(options)
-    print(f"Asking {source.url} for {options.days:g} days of history …", file=sys.stderr)
-    return read_prometheus(source, options.query, days=options.days, now=time.time())
-
-
-def _source(options: argparse.Namespace) -> "PrometheusSource":
-    """Raises ConfigurationError or _Refused."""
-    from pydantic import ValidationError
-
-    from ..settings import SourceSettings, explain, parse, read_file
-
-    if options.prometheus:
-        try:
-            return SourceSettings(url=options.prometheus).to_source()
-        except ValidationError as error:
-            raise _Refused(f"--prometheus: {explain(error).removeprefix('url: ')}") from None
-    sources = parse(read_file(options.config)).sources
-    if options.source not in sources:
-        known = ", ".join(sorted(sources)) or "none"
-        raise _Refused(f"{options.config} has no source {options.source[:70]!r}; it has {known}")
-    return sources[options.source].to_source()
 
 
 def _manifest(contest: "Contest", advice: "Advice", options: argparse.Namespace) -> str:
@@ -321,12 +250,6 @@ def _manifest(contest: "Contest", advice: "Advice", options: argparse.Namespace)
     return str(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100))
 
 
-def _draw(drawn: "dict[tuple[str, float], dict[Contestant, Curve]]", path: Path) -> None:
-    from foretide.forecasting.backtest.picture import draw
-
-    draw(drawn, path)
-
-
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
@@ -338,7 +261,7 @@ def _targets(text: str | None) -> set[float]:
     except ValueError:
         found = {0.0}
     if not all(0 < target <= 1 for target in found):
-        raise _Refused("--target-utilization wants shares of 1, such as 0.8,0.7,0.6")
+        raise Refused("--target-utilization wants shares of 1, such as 0.8,0.7,0.6")
     return found
 
 
@@ -346,37 +269,11 @@ def _delays(options: argparse.Namespace) -> list[str]:
     return [part for given in options.delay or ["3m"] for part in given.split(",")]
 
 
-def _seconds(option: str, text: str) -> float:
-    from ..api.fields import parse_duration
-
-    try:
-        seconds = float(parse_duration(text.strip()))
-    except ValueError as error:
-        raise _Refused(f"{option}: {error}") from None
-    if seconds > 3_600:
-        raise _Refused(f"{option} must be an hour at the most")
-    return seconds
-
-
-def _quantity(text: str | None) -> float | None:
-    from ..api.fields import parse_quantity
-
-    if text is None:
-        return None
-    try:
-        value = float(parse_quantity(text))
-    except ValueError as error:
-        raise _Refused(f"--per-replica: {error}") from None
-    if value <= 0:
-        raise _Refused("--per-replica must be more than 0")
-    return value
-
-
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise _Refused(f"--time-zone: {name[:70]!r} is not an IANA time zone") from None
+        raise Refused(f"--time-zone: {name[:70]!r} is not an IANA time zone") from None
     return name
 
 
