@@ -17,6 +17,10 @@ STORE = "StoreAvailable"
 
 # Types for which True is the unwelcome answer.
 NEGATIVE = frozenset({LIMITED, CONFLICT})
+# Reasons for which an unwelcome answer is what was asked for, or no fault of anybody.
+UNREMARKABLE = frozenset(
+    {"SwitchedOff", "NoArrivalQuery", "NoHistoryQuery", "NotWanted", "NoBetterThanReactive"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Condition:
     @property
     def is_bad(self) -> bool:
         """Whether a person should look."""
-        return self.holds is (self.type in NEGATIVE)
+        return self.holds is (self.type in NEGATIVE) and self.reason not in UNREMARKABLE
 
 
 def merge(

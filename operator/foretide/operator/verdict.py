@@ -4,23 +4,53 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foretide.forecasting.decision import Decision, Source
+from foretide.forecasting.demand import Undecided
+from foretide.forecasting.slo import SloPhase
 
 from . import conditions
-from .api.predictivescaler import Mode
+from .api.predictivescaler import Actuation, Mode
 from .cluster import Target
-from .conditions import Condition
+from .conditions import UNREMARKABLE, Condition
 from .forecasts import NOT_FITTED_YET
+from .hpa import Floor
+from .hpa_floor import Outcome
+from .report import EventsReport
+from .rollups import StoreState
+
+# A forecast that is there, and may not act.
+_NOT_TRUSTED = frozenset({"Distrusted", "NoBetterThanReactive"})
+# Metrics that are not forecast because nobody asked for it.
+_NOT_FORECAST = UNREMARKABLE - _NOT_TRUSTED
+# The normal course of scaling down, and of pods that start: no limit that somebody should know.
+_NORMAL = frozenset(
+    {
+        "ScaleUpStabilized",
+        "ScaleDownStabilized",
+        SloPhase.STEPPED,
+        SloPhase.OBSERVING,
+        "PodsWithoutFigure",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Why a decision may or may not be acted on."""
+    """Why a decision may or may not be acted on, and what is known beside it.
+
+    `floor` is how the minimum of the target's autoscaler stands where `actuation` is HPAFloor, or
+    why there is none to move; None while it was not looked at. `events` and `store` are None where
+    there is nothing to tell of them.
+    """
 
     mode: Mode
     other_owner: str | None = None
     kill_switch: bool = False
     over_limit: bool = False
     failure: str | None = None
+    actuation: Actuation = Actuation.REPLICAS
+    floor: Floor | Undecided | None = None
+    events: EventsReport | None = None
+    store: StoreState | None = None
 
 
 def without_decision(reason: str, message: str) -> list[Condition]:
@@ -45,63 +75,85 @@ def of_decision(
 ) -> list[Condition]:
     """All conditions of a resource for which a decision was made."""
     metrics = _metrics(decision)
-    active = _active(decision, circumstances)
-    return [
+    found = [
         _ready(metrics, circumstances),
         metrics,
         _forecast(decision),
-        active,
+        _trusted(decision),
+        _active(decision, circumstances),
         _limited(decision, target, circumstances),
         _conflict(circumstances),
+        _events(circumstances.events),
+        _store(circumstances.store),
     ]
+    return [condition for condition in found if condition is not None]
 
 
 def _ready(metrics: Condition, circumstances: Circumstances) -> Condition:
+    def no(reason: str, message: str) -> Condition:
+        return Condition(conditions.READY, False, reason, message)
+
     if circumstances.other_owner and circumstances.mode is Mode.AUTO:
-        return Condition(
-            conditions.READY, False, "Conflict", _owned_message(circumstances.other_owner)
-        )
+        return no("Conflict", _owned_message(circumstances.other_owner))
+    if isinstance(circumstances.floor, Undecided):
+        return no(circumstances.floor.reason, circumstances.floor.message)
     if circumstances.failure:
-        return Condition(
-            conditions.READY,
-            False,
-            "ScaleFailed",
-            f"the target could not be changed: {circumstances.failure}",
-        )
+        return no("ScaleFailed", f"the target could not be changed: {circumstances.failure}")
     if metrics.holds is False:
-        return Condition(conditions.READY, False, metrics.reason, metrics.message)
+        return no(metrics.reason, metrics.message)
     if circumstances.mode is Mode.RECOMMEND:
         return Condition(
             conditions.READY, True, "Recommending", "decides and reports, changes nothing"
         )
-    return Condition(conditions.READY, True, "Scaling", "decides and changes replicas")
+    return Condition(conditions.READY, True, "Scaling", f"decides and {_does(circumstances)}")
 
 
 def _metrics(decision: Decision) -> Condition:
-    missing = [answer for answer in decision.answers if answer.unavailable is not None]
+    missing = [
+        (answer.name, answer.unavailable) for answer in decision.answers if answer.unavailable
+    ]
     if not missing:
         return Condition(conditions.METRICS, True, "Available", "every metric has an answer")
-    first = missing[0].unavailable
-    assert first is not None
-    message = "; ".join(
-        f"{answer.name}: {answer.unavailable.message}" for answer in missing if answer.unavailable
+    message = "; ".join(f"{name}: {problem.message}" for name, problem in missing)
+    return Condition(
+        conditions.METRICS, False, missing[0][1].reason, f"{message} (replicas will not fall)"
     )
-    return Condition(conditions.METRICS, False, first.reason, f"{message} (replicas will not fall)")
 
 
 def _forecast(decision: Decision) -> Condition:
-    lacking = [answer for answer in decision.answers if answer.untrusted is not None]
-    if not lacking:
-        return Condition(conditions.FORECAST, True, "Forecasting", "every metric has a forecast")
-    first = lacking[0].untrusted
-    assert first is not None
+    """Whether there is a forecast for every metric that is to have one."""
+    reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
+    lacking = [(name, why) for name, why in reasons if why.reason not in _NOT_TRUSTED]
+    if all(why.reason in _NOT_FORECAST for _, why in lacking) and len(lacking) < len(
+        decision.answers
+    ):
+        return Condition(
+            conditions.FORECAST, True, "Forecasting", "every metric that can be has a forecast"
+        )
+    # Of a metric that is not to have one nothing is told while another one lacks what it should.
+    told = [(name, why) for name, why in lacking if why.reason not in _NOT_FORECAST] or lacking
+    first = told[0][1]
     if first.reason == NOT_FITTED_YET.reason:
         return Condition(conditions.FORECAST, None, first.reason, first.message)
-    message = "; ".join(
-        f"{answer.name}: {answer.untrusted.message}" for answer in lacking if answer.untrusted
-    )
+    message = "; ".join(f"{name}: {why.message}" for name, why in told)
     return Condition(
         conditions.FORECAST, False, first.reason, f"{message} (scaling reactively meanwhile)"
+    )
+
+
+def _trusted(decision: Decision) -> Condition:
+    """Whether the forecasts that there are may act."""
+    reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
+    doubted = [(name, why) for name, why in reasons if why.reason in _NOT_TRUSTED]
+    if doubted:
+        message = "; ".join(f"{name}: {why.message}" for name, why in doubted)
+        return Condition(
+            conditions.TRUSTED, False, doubted[0][1].reason, f"{message} (scaling as HPA meanwhile)"
+        )
+    if len(reasons) == len(decision.answers):
+        return Condition(conditions.TRUSTED, None, "NoForecast", "there is no forecast to judge")
+    return Condition(
+        conditions.TRUSTED, True, "Trusted", "the forecast has lately done no worse than HPA would"
     )
 
 
@@ -115,46 +167,93 @@ def _active(decision: Decision, circumstances: Circumstances) -> Condition:
         return no("Conflict", _owned_message(circumstances.other_owner))
     if circumstances.kill_switch:
         return no("KillSwitch", "the administrator has switched all changes off")
+    floor = circumstances.floor
+    if isinstance(floor, Undecided):
+        return no(floor.reason, floor.message)
     if circumstances.failure:
         return no("ScaleFailed", f"the target could not be changed: {circumstances.failure}")
     if decision.source is Source.DISABLED:
         return no("ScalingDisabled", "the target is scaled to 0")
-    return Condition(conditions.ACTIVE, True, "Active", "Foretide changes the target's replicas")
+    if floor is not None:
+        holds = floor.outcome is not Outcome.YIELDED
+        return Condition(conditions.ACTIVE, holds, f"Floor{floor.outcome}", floor.message)
+    return Condition(conditions.ACTIVE, True, "Active", f"Foretide {_does(circumstances)}")
 
 
 def _limited(decision: Decision, target: Target, circumstances: Circumstances) -> Condition:
+    def yes(reason: str, message: str) -> Condition:
+        return Condition(conditions.LIMITED, True, reason, message)
+
     if circumstances.over_limit:
-        return Condition(
-            conditions.LIMITED,
-            True,
+        return yes(
             "TooManyChanges",
             "the limit of changes per hour is reached; only reactive demand still adds replicas",
         )
     if target.unschedulable:
-        return Condition(
-            conditions.LIMITED,
-            True,
+        return yes(
             "NoRoomOnNodes",
             f"{target.unschedulable} pods wait because no node has room for them",
         )
-    # Stabilisation is the normal course of scaling down, not a limit that somebody should know.
-    limits = [clamp for clamp in decision.clamped_by if not clamp.endswith("Stabilized")]
+    holds = [(answer.name, answer.hold) for answer in decision.answers if answer.hold]
+    for name, hold in holds:
+        if hold.reason not in _NORMAL:
+            return yes(hold.reason, f"{name}: {hold.message}")
+    limits = [clamp for clamp in decision.clamped_by if clamp not in _NORMAL]
     if limits:
-        return Condition(
-            conditions.LIMITED,
-            True,
-            limits[-1],
-            f"{decision.proposed} wanted, {decision.desired} allowed",
-        )
+        return yes(limits[-1], _clamped(limits[-1], decision))
     return Condition(conditions.LIMITED, False, "WithinLimits", "nothing holds the decision back")
 
 
+def _clamped(clamp: str, decision: Decision) -> str:
+    """A clamp with its figures, and with the reason where it is the guard's or the SLO's."""
+    wanted, guard, slo = decision.proposed, decision.guard, decision.slo
+    why = ""
+    if guard is not None and guard.by is not None:
+        asked = None if decision.metric is None else decision.answers[decision.metric].wanted
+        wanted = wanted if asked is None else asked
+        why = guard.message if clamp == guard.by else ""
+    if slo is not None and clamp == slo.phase:
+        why = slo.message
+    figures = f"{wanted} wanted, {decision.desired} allowed"
+    return f"{figures}: {why}" if why else figures
+
+
 def _conflict(circumstances: Circumstances) -> Condition:
-    if circumstances.other_owner is None:
-        return Condition(conditions.CONFLICT, False, "SoleOwner", "nobody else scales the target")
-    return Condition(
-        conditions.CONFLICT, True, "OtherOwner", _owned_message(circumstances.other_owner)
-    )
+    if circumstances.other_owner is not None:
+        message = _owned_message(circumstances.other_owner)
+        return Condition(conditions.CONFLICT, True, "OtherOwner", message)
+    message = "nobody else scales the target"
+    if circumstances.actuation is Actuation.HPA_FLOOR:
+        message = "no other PredictiveScaler acts on the target"
+    return Condition(conditions.CONFLICT, False, "SoleOwner", message)
+
+
+def _events(events: EventsReport | None) -> Condition | None:
+    if events is None:
+        return None
+    if events.problems:
+        message = "; ".join(events.problems) + " (the others count all the same)"
+        return Condition(conditions.EVENTS, False, "EventProblems", message)
+    if not events.ahead:
+        message = "no event is known for the next two weeks"
+        return Condition(conditions.EVENTS, True, "NoneAhead", message)
+    names = ", ".join(event.name for event in events.ahead)
+    return Condition(conditions.EVENTS, True, "Known", f"known for the next two weeks: {names}")
+
+
+def _store(store: StoreState | None) -> Condition | None:
+    if store is None or store.reason == "NotConfigured":
+        return None
+    if store.reason == "Reachable":
+        return Condition(conditions.STORE, True, store.reason, store.message)
+    message = f"{store.message} (scaling goes on by what Prometheus has)"
+    return Condition(conditions.STORE, False, store.reason, message)
+
+
+def _does(circumstances: Circumstances) -> str:
+    if circumstances.actuation is Actuation.HPA_FLOOR:
+        return "holds up the minimum of the target's autoscaler"
+    return "changes the target's replicas"
 
 
 def _owned_message(owner: str) -> str:

@@ -1,23 +1,37 @@
+from dataclasses import replace
+
 import pytest
 
 from foretide.forecasting.decision import Decision, MetricAnswer, Source
 from foretide.forecasting.demand import Unavailable, Undecided
+from foretide.forecasting.guards import BY_BUDGET, Guarded
+from foretide.forecasting.slo import SloPhase, SloState, SloStep
 from foretide.operator import conditions, verdict
-from foretide.operator.api.predictivescaler import Mode
+from foretide.operator.api.predictivescaler import Actuation, Mode
 from foretide.operator.conditions import Condition
 from foretide.operator.forecasts import NOT_FITTED_YET
+from foretide.operator.hpa import Floor, Holder, holder_of
+from foretide.operator.hpa_floor import Kind, Outcome
+from foretide.operator.report import EventAhead, EventsReport
+from foretide.operator.rollups import StoreState
 from foretide.operator.verdict import Circumstances, news, of_decision
 
 ALL = [
     conditions.READY,
     conditions.METRICS,
     conditions.FORECAST,
+    conditions.TRUSTED,
     conditions.ACTIVE,
     conditions.LIMITED,
     conditions.CONFLICT,
 ]
 GONE = Unavailable("Unreachable", "nobody answers")
 UNTRUSTED = Undecided("TooLittleHistory", "needs 2 days")
+DISTRUSTED = Undecided("Distrusted", "it has lately been short")
+NO_BETTER = Undecided("NoBetterThanReactive", "no plan would have been better")
+NO_ARRIVALS = Undecided("NoArrivalQuery", "give arrivalQuery")
+DROP = Undecided("SuddenDrop", "far below what was expected")
+NOON = 1_790_000_000.0
 
 
 def answer(name="demand", **changes):
@@ -37,7 +51,7 @@ def judge(target):
             target(unschedulable=unschedulable),
             Circumstances(mode, **circumstances),
         )
-        assert [condition.type for condition in found] == ALL
+        assert [condition.type for condition in found][: len(ALL)] == ALL
         assert all(condition.reason and condition.message for condition in found)
         return {c.type: (c.holds, c.reason) for c in found}, {c.type: c.message for c in found}
 
@@ -50,6 +64,7 @@ def test_when_all_is_well_nothing_is_bad(judge):
         "Ready": (True, "Scaling"),
         "MetricsAvailable": (True, "Available"),
         "ForecastAvailable": (True, "Forecasting"),
+        "ForecastTrusted": (True, "Trusted"),
         "ScalingActive": (True, "Active"),
         "ScalingLimited": (False, "WithinLimits"),
         "Conflict": (False, "SoleOwner"),
@@ -114,6 +129,141 @@ def test_a_forecast_that_is_not_trusted_leaves_it_ready(judge):
 def test_a_first_forecast_under_way_is_unknown(judge):
     found, _ = judge(decision(answer(untrusted=NOT_FITTED_YET)))
     assert found["ForecastAvailable"] == (None, NOT_FITTED_YET.reason)
+
+
+@pytest.mark.parametrize("why", [DISTRUSTED, NO_BETTER])
+def test_a_forecast_that_may_not_act_is_there_all_the_same(judge, why):
+    found, messages = judge(decision(answer(untrusted=why), answer("queue")))
+    assert found["ForecastAvailable"] == (True, "Forecasting")
+    assert found["ForecastTrusted"] == (False, why.reason)
+    assert messages["ForecastTrusted"] == f"demand: {why.message} (scaling as HPA meanwhile)"
+    assert found["Ready"] == (True, "Scaling")
+
+
+def test_without_a_forecast_there_is_nothing_to_trust(judge):
+    found, _ = judge(decision(answer(untrusted=UNTRUSTED)))
+    assert found["ForecastTrusted"] == (None, "NoForecast")
+
+
+def test_what_is_not_to_be_forecast_is_not_missed(judge):
+    found, messages = judge(decision(answer(), answer("queue", untrusted=NO_ARRIVALS)))
+    assert found["ForecastAvailable"] == (True, "Forecasting")
+    made = decision(answer(untrusted=UNTRUSTED), answer("queue", untrusted=NO_ARRIVALS))
+    found, messages = judge(made)
+    assert found["ForecastAvailable"] == (False, "TooLittleHistory")
+    assert "queue" not in messages["ForecastAvailable"]
+
+
+def test_forecasts_that_are_switched_off_are_told_but_are_no_bad_news(judge):
+    off = Undecided("SwitchedOff", "signals.timeSeries is off")
+    found, _ = judge(decision(answer(untrusted=off)))
+    assert found["ForecastAvailable"] == (False, "SwitchedOff")
+    assert not Condition(conditions.FORECAST, False, "SwitchedOff").is_bad
+    assert not Condition(conditions.TRUSTED, False, NO_BETTER.reason).is_bad
+    assert Condition(conditions.TRUSTED, False, DISTRUSTED.reason).is_bad
+
+
+def test_a_drop_that_is_not_followed_is_a_limit(judge):
+    found, messages = judge(decision(answer("queue", hold=DROP)))
+    assert found["ScalingLimited"] == (True, "SuddenDrop")
+    assert messages["ScalingLimited"] == "queue: far below what was expected"
+
+
+def test_pods_that_have_no_figure_yet_are_no_limit(judge):
+    hold = Undecided("PodsWithoutFigure", "2 pods have no figure yet")
+    found, _ = judge(decision(answer(hold=hold)))
+    assert found["ScalingLimited"] == (False, "WithinLimits")
+
+
+def test_the_cost_guard_is_a_limit_with_its_reason(judge):
+    spent = Guarded(3, BY_BUDGET, "24 of 24 extra pod-hours are spent", NOON)
+    made = decision(replace(answer(), wanted=9), clamped_by=(BY_BUDGET,), guard=spent)
+    found, messages = judge(made)
+    assert found["ScalingLimited"] == (True, BY_BUDGET)
+    assert messages["ScalingLimited"] == ("9 wanted, 3 allowed: 24 of 24 extra pod-hours are spent")
+
+
+@pytest.mark.parametrize(
+    ("phase", "limits"),
+    [
+        (SloPhase.STEPPED, False),
+        (SloPhase.OBSERVING, False),
+        (SloPhase.WORSE, True),
+        (SloPhase.UNKNOWN, True),
+        (SloPhase.TAKEN_BACK, True),
+        (SloPhase.PAUSED, True),
+    ],
+)
+def test_the_slo_limits_when_it_says_no(judge, phase, limits):
+    step = SloStep(5, SloState(), phase, "the SLO is at 0.4")
+    made = decision(proposed=2, desired=5, clamped_by=(phase.value,), slo=step)
+    found, messages = judge(made)
+    assert found["ScalingLimited"] == (limits, phase if limits else "WithinLimits")
+    assert not limits or messages["ScalingLimited"] == "2 wanted, 5 allowed: the SLO is at 0.4"
+
+
+HOLDER = Holder(Kind.HPA, "web", "shop")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "active"),
+    [(Outcome.HELD, True), (Outcome.UNNEEDED, True), (Outcome.YIELDED, False)],
+)
+def test_a_minimum_that_is_held_up_is_told_as_what_it_is(judge, outcome, active):
+    floor = Floor(HOLDER, outcome, 5, 2, 20, False)
+    found, messages = judge(actuation=Actuation.HPA_FLOOR, floor=floor)
+    assert found["ScalingActive"] == (active, f"Floor{outcome}")
+    assert messages["ScalingActive"] == floor.message
+    assert found["Ready"] == (True, "Scaling")
+    assert "minimum of the target's autoscaler" in messages["Ready"]
+    assert "PredictiveScaler" in messages["Conflict"]
+
+
+def test_without_an_autoscaler_there_is_no_minimum_to_hold(judge):
+    found, messages = judge(actuation=Actuation.HPA_FLOOR, floor=holder_of("web", ()))
+    assert found["Ready"] == found["ScalingActive"] == (False, "NoAutoscaler")
+    assert "create one" in messages["Ready"]
+
+
+def test_a_minimum_that_was_not_looked_at_is_no_news(judge):
+    found, messages = judge(actuation=Actuation.HPA_FLOOR)
+    assert found["ScalingActive"] == (True, "Active")
+    assert "minimum" in messages["ScalingActive"]
+
+
+SALE = EventAhead("sale", NOON, NOON + 60, "declared: 3 times the usual demand")
+
+
+@pytest.mark.parametrize(
+    ("events", "holds", "reason", "part"),
+    [
+        (EventsReport((SALE,)), True, "Known", "two weeks: sale"),
+        (EventsReport(), True, "NoneAhead", "no event"),
+        (EventsReport((SALE,), ("event x: no such day",)), False, "EventProblems", "no such day"),
+    ],
+)
+def test_events_are_told_with_what_is_wrong_with_them(judge, events, holds, reason, part):
+    found, messages = judge(events=events)
+    assert found["EventsKnown"] == (holds, reason)
+    assert part in messages["EventsKnown"]
+    assert found["Ready"] == (True, "Scaling")
+
+
+@pytest.mark.parametrize(
+    ("state", "holds"),
+    [(StoreState("Reachable", "it takes roll-ups"), True), (StoreState("Away", "away"), False)],
+)
+def test_a_store_that_is_away_is_told_and_stops_nothing(judge, state, holds):
+    found, messages = judge(store=state)
+    assert found["StoreAvailable"] == (holds, state.reason)
+    assert messages["StoreAvailable"].startswith(state.message)
+    assert found["Ready"] == (True, "Scaling")
+
+
+def test_what_nobody_asked_for_has_no_condition(judge):
+    found, _ = judge(store=StoreState("NotConfigured", "no store is configured"))
+    assert "StoreAvailable" not in found
+    assert "EventsKnown" not in found
 
 
 def test_the_hourly_limit_is_told_before_all_other_limits(judge):
