@@ -50,7 +50,9 @@ allowed = sys.stdlib_module_names | set({allowed!r})
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in allowed:
+        top = name.partition(".")[0]
+        # The standard library's own, under a name of the platform.
+        if top not in allowed and not top.startswith("_sysconfigdata"):
             raise ModuleNotFoundError(f"{{name}} is not installed", name=name)
 
 sys.meta_path.insert(0, Refuse())

@@ -27,15 +27,11 @@ _AS_IT_IS = (Source.HELD, Source.AWAITED, Source.DISABLED)
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What came of it: the target as it was left, why more was not done, and what was changed.
-
-    `floor` is how the minimum of the target's autoscaler stands, where that is what is moved.
-    """
+    """What came of it: the target as it was left, why more was not done, and what was changed."""
 
     target: Target
     circumstances: Circumstances
     change: Change | None = None
-    floor: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,10 @@ class Actor:
         now = self.clock()
         self.settings.poll()
         settings = self.settings.current
+        assert scaler.spec is not None
         circumstances = Circumstances(
             mode=scaler.mode,
+            actuation=scaler.spec.actuation,
             other_owner=self.owner_of(scaler),
             kill_switch=settings.kill_switch,
             over_limit=scaler.mode is Mode.AUTO
@@ -77,7 +75,7 @@ class Actor:
         if forbidden or not self.may_write():
             return found
         try:
-            if scaler.spec and scaler.spec.actuation is Actuation.HPA_FLOOR:
+            if scaler.spec.actuation is Actuation.HPA_FLOOR:
                 return await self._hold_floor(scaler, target, decision, circumstances, now)
             if decision.desired != target.replicas:
                 return await self._set_replicas(target, decision, circumstances, now)
@@ -125,7 +123,7 @@ class Actor:
     ) -> Acted:
         holder = holder_of(scaler.namespace, self.autoscalers_of(scaler))
         if isinstance(holder, Undecided):
-            return Acted(target, replace(circumstances, failure=holder.message))
+            return Acted(target, replace(circumstances, floor=holder))
         if decision.source in _AS_IT_IS:
             return Acted(target, circumstances)
         wanted = _floor_of(decision, scaler)
@@ -135,7 +133,8 @@ class Actor:
         if scaler.floor_holder not in (None, floor.holder):
             await self.release(scaler)  # another autoscaler scales the target now
         scaler.floor_holder = floor.holder
-        return Acted(target, circumstances, _change(floor, target, now), floor)
+        circumstances = replace(circumstances, floor=floor)
+        return Acted(target, circumstances, _change(floor, target, now))
 
 
 def _floor_of(decision: Decision, scaler: Scaler) -> int:

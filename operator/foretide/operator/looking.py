@@ -112,8 +112,10 @@ def remember(at: Glance) -> None:
     if not isinstance(flow, Reading):
         return
     recent.add(flow.value, at.now)
-    if readings and readings[-1][0] >= at.now:
+    if readings and readings[-1][0] > at.now:
         readings.clear()  # the clock was set back
+    if readings and readings[-1][0] == at.now:
+        readings.pop()
     readings.append((at.now, flow.value))
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from foretide.forecasting.decision import Decision, Memory, decide
 from foretide.forecasting.explanation import explain
@@ -76,10 +76,13 @@ class Reconciler:
         )
         self.reporter.measure(scaler, acted.target, decision, seen, now)
         report = _report(scaler, seen, decision, acted, now)
+        store = self.observer.rollups.state()
+        self.telemetry.rollups_waiting.set(store.waiting)
+        circumstances = replace(acted.circumstances, events=seen.events, store=store)
         await self.reporter.report(
             scaler,
             build_status(report),
-            verdict.of_decision(decision, acted.target, acted.circumstances),
+            verdict.of_decision(decision, acted.target, circumstances),
             now,
         )
 

@@ -52,19 +52,19 @@ class Reporter:
     ) -> None:
         """Tell of a change that was made, or of a recommendation that has changed."""
         if acted.change is not None:
-            self._tell_change(scaler, acted.change, acted.floor, why())
+            self._tell_change(scaler, acted.change, acted.circumstances.floor, why())
         elif scaler.mode is Mode.RECOMMEND and decision.desired != scaler.recommended:
             self._recommend(scaler, acted.target, decision, why)
 
-    def _tell_change(self, scaler: Scaler, change: Change, floor: Floor | None, why: str) -> None:
+    def _tell_change(self, scaler: Scaler, change: Change, floor: object, why: str) -> None:
         up = change.delta > 0
         where = (scaler.namespace, scaler.name)
         self.telemetry.changes.labels(*where, "up" if up else "down").inc()
         message = f"{change.before} → {change.after} replicas: {why}"
-        if floor is not None:
+        if moved := isinstance(floor, Floor):
             message = f"{floor.message}; {message}"
         logger.info("%s/%s: %s", *where, message)
-        reason = "FloorRaised" if floor is not None else "ScaledUp" if up else "ScaledDown"
+        reason = "FloorRaised" if moved else "ScaledUp" if up else "ScaledDown"
         self.post_event(scaler, kind="Normal", reason=reason, message=message[:_LONGEST])
 
     def _recommend(

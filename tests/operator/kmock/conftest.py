@@ -40,10 +40,11 @@ from foretide.store.memory import MemoryRollups
 
 NAMESPACE = "default"
 SCALERS = "foretide.dev/v1alpha1/predictivescalers"
+HPAS = "autoscaling/v2/horizontalpodautoscalers"
 SCALED_OBJECTS = "keda.sh/v1alpha1/scaledobjects"
 WATCHED = {
     SCALERS: "PredictiveScaler",
-    "autoscaling/v2/horizontalpodautoscalers": "HorizontalPodAutoscaler",
+    HPAS: "HorizontalPodAutoscaler",
     "apiextensions.k8s.io/v1/customresourcedefinitions": "CustomResourceDefinition",
     "v1/namespaces": "Namespace",
     "v1/configmaps": "ConfigMap",
@@ -238,6 +239,22 @@ class Cluster:
     async def edit_scaler(self, name="shop", **spec):
         await self.edit(SCALERS, name, {"spec": spec})
 
+    async def started_pod(self, name, *, created, seconds, app="shop"):
+        """A pod that was created at a time (Unix seconds) and became ready so much later."""
+        moments = [
+            datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for at in (created, created + 1, created + seconds)
+        ]
+        status = {
+            "startTime": moments[1],
+            "conditions": [
+                {"type": "PodScheduled", "status": "True", "lastTransitionTime": moments[1]},
+                {"type": "Ready", "status": "True", "lastTransitionTime": moments[2]},
+            ],
+        }
+        meta = {"labels": {"app": app}, "creationTimestamp": moments[0]}
+        await self.create("v1/pods", name, {"status": status}, **meta)
+
     async def pod(self, name, *, app="shop", deleting=False, **conditions):
         """A pod; conditions by type, as status or (status, reason)."""
         pairs = {
@@ -253,10 +270,14 @@ class Cluster:
         meta = {"deletionTimestamp": "2026-03-02T11:59:00Z"} if deleting else {}
         await self.create("v1/pods", name, {"status": status}, labels={"app": app}, **meta)
 
-    async def hpa(self, name="shop-hpa", *, target="shop"):
+    async def hpa(self, name="shop-hpa", *, target="shop", minimum=2, maximum=15):
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": target}
-        spec = {"scaleTargetRef": reference}
-        await self.create("autoscaling/v2/horizontalpodautoscalers", name, {"spec": spec})
+        spec = {"scaleTargetRef": reference, "minReplicas": minimum, "maxReplicas": maximum}
+        await self.create(HPAS, name, {"spec": spec})
+
+    def minimum(self, name="shop-hpa"):
+        """The minimum of an HPA."""
+        return self.api.find(HPAS, name)["spec"]["minReplicas"]
 
     def replicas(self, name="shop"):
         return self.api.find("apps/v1/deployments", name)["spec"]["replicas"]
@@ -281,6 +302,10 @@ class Cluster:
     def message(self, kind, name="shop"):
         found = [c for c in self.status(name).get("conditions") or () if c["type"] == kind]
         return found[0]["message"] if found else None
+
+    def metric(self, position=0, name="shop"):
+        """What the decision in status says of a metric."""
+        return self.status(name)["decision"]["metrics"][position]
 
     def events(self, reason):
         """Messages of the Kubernetes Events of that reason."""
@@ -567,6 +592,11 @@ class Operator:
 
     def uids(self):
         return list(self.fleet._members)
+
+    def figure(self, source, name="shop"):
+        """Replicas by the last tick; status is only written when there is news."""
+        labels = {"namespace": NAMESPACE, "name": name, "source": source}
+        return self.sample("foretide_replicas", **labels)
 
     def sample(self, metric, /, **labels):
         """The value of one of the operator's own metrics."""
