@@ -69,7 +69,8 @@ def days_back(times: Values, days: Ints | int, time_zone: str) -> Values:
     """
     at = np.asarray(times, dtype=float)
     before = at - np.asarray(days) * DAY
-    return before + utc_offsets(at, time_zone) - utc_offsets(before, time_zone)
+    shift = utc_offsets(at, time_zone) - utc_offsets(before, time_zone)
+    return np.asarray(before + shift)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,6 @@ it, index `i + h - 1`. So walk-forward evaluation needs no refit for each origin
 after the origin is visible" is one rule that one test can hold every engine to.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,21 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..demand import Undecided
+from ..events.effects import LearnedEffects
+from ..events.model import EventCalendar
 from ..series import Series, Values
 
 Ints = npt.NDArray[np.int64]
 
 DAY = 86_400.0
 HOUR = 3_600.0
-
-
-class Calendar(Protocol):
-    """Events as numbers: `features` gives, by the event's name, one value for each time.
-
-    A value is the share (0-1) to which the event is on; times are Unix seconds.
-    """
-
-    def features(self, times: Values, time_zone: str) -> Mapping[str, Values]: ...
+NO_EVENTS = EventCalendar()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +29,16 @@ class Context:
     """What a fit needs to know beside the history.
 
     `quantile` is the one that the decision uses: models are chosen by their pinball loss at it and
-    at the median. `horizon` (seconds) is how far ahead forecasts are to be good.
+    at the median. `horizon` (seconds) is how far ahead forecasts are to be good. `effects` are what
+    the events of the `calendar` have been found to do; without them events are only kept out.
     """
 
     time_zone: str = "UTC"
     quantile: float = 0.975
-    levels: tuple[float, ...] = (0.1, 0.5, 0.9, 0.975)
+    levels: tuple[float, ...] = (0.025, 0.1, 0.5, 0.9, 0.975)
     horizon: float = DAY
-    calendar: Calendar | None = None
+    calendar: EventCalendar = NO_EVENTS
+    effects: LearnedEffects | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,6 +18,7 @@ from .base import DAY, Context, Fitted, Ints, Outlook, hats
 from .pairs import learning_pairs
 from .pattern import Linear, fit_linear, regressors
 from .patterns import Patterns, Views, look
+from .walk_forward import times_of
 
 _MOST_PAIRS = 12_000
 _LARGEST_ERROR = 8.0
@@ -101,8 +102,7 @@ def _features(
     origins: Ints,
     leads: Ints,
 ) -> Values:
-    targets = history.start + history.step * (origins + leads - 1)
-    clock = local_clock(targets, context.time_zone)
+    clock = local_clock(times_of(history, origins, leads), context.time_zone)
     own = [
         mean,
         views.simple.std(axis=1),

@@ -98,16 +98,16 @@ def _hours(times: Values, time_zone: str) -> Ints:
 def _profile(size: Values, hours: Ints, days: float) -> Values:
     """How large errors are at each hour of the day, smoothed, shrunk to 1, and 1 on average."""
     total = _smooth(np.bincount(hours, size, _HOURS))
-    count = _smooth(np.bincount(hours, minlength=_HOURS).astype(float))
+    count = _smooth(np.bincount(hours, minlength=_HOURS))
     overall = float(size.mean()) if len(size) else 0.0
     if overall <= 0 or not math.isfinite(overall):
         return np.ones(_HOURS)
-    mean = np.divide(total, count, out=np.full(_HOURS, overall), where=count > 0)
+    mean = np.where(count > 0, total / np.maximum(count, 1e-12), overall)
     own = days / (days + _DAYS_TO_DIFFER)
-    return (own * mean + (1 - own) * overall) / overall
+    return np.asarray((own * mean + (1 - own) * overall) / overall)
 
 
-def _smooth(by_hour: Values) -> Values:
+def _smooth(by_hour: Values | Ints) -> Values:
     return np.asarray((np.roll(by_hour, 1) + 2 * by_hour + np.roll(by_hour, -1)) / 4)
 
 

@@ -15,6 +15,7 @@ from ..series import Series, Values
 from .base import Context, Engine, Fitted, Ints, Outlook, QuantileForecast, hats
 from .calibration import Calibration
 from .mixing import mixture
+from .ordinary import ordinary, with_events
 from .pairs import learning_pairs
 from .walk_forward import Errors, folds, head, tail, times_of
 
@@ -53,7 +54,7 @@ class Chosen:
         return "+".join(member.name for member in ordered)
 
     def outlook(self, history: Series, origins: Ints, leads: Ints) -> Outlook:
-        """The weighted mean of the members."""
+        """The weighted mean of the members, of demand as it is without events."""
         times = times_of(history, origins, leads)
         said = [member.fitted.outlook(history, origins, leads) for member in self.members]
         parts = [
@@ -64,8 +65,10 @@ class Chosen:
 
     def quantiles(self, history: Series, origins: Ints, leads: Ints) -> Values:
         """Calibrated quantiles at pairs (levels × pairs)."""
-        outlook = self.outlook(history, origins, leads)
-        return self.calibration.quantiles(outlook, leads, times_of(history, origins, leads))
+        times = times_of(history, origins, leads)
+        outlook = self.outlook(ordinary(history, self.context), origins, leads)
+        values = self.calibration.quantiles(outlook, leads, times)
+        return with_events(values, self.calibration.levels, times, self.context)
 
     def predict(self, start: float, steps: int) -> QuantileForecast:
         """Quantiles for the `steps` steps from that which holds `start` (Unix seconds).
@@ -105,8 +108,9 @@ def blend(
 
 def choose(engines: Sequence[Engine], history: Series, context: Context) -> Chosen | Undecided:
     """Judge the engines, the first of which is the yardstick, and fit those that count."""
-    history = tail(history, MOST_POINTS)
-    judged = []
+    seen = tail(history, MOST_POINTS)
+    history = ordinary(seen, context)
+    judged: list[tuple[Engine, Errors, Calibration]] = []
     for engine in engines:
         errors = judge(engine, history, context)
         if isinstance(errors, Undecided):
@@ -127,7 +131,7 @@ def choose(engines: Sequence[Engine], history: Series, context: Context) -> Chos
             return fitted
         members.append(Member(engine.name, fitted, calibration, weight))
     calibration = Calibration.of(together, context, history.step)
-    return Chosen(context, history, tuple(members), calibration, together)
+    return Chosen(context, seen, tuple(members), calibration, together)
 
 
 def judge(engine: Engine, history: Series, context: Context) -> Errors | Undecided:

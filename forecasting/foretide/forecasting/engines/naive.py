@@ -1,4 +1,4 @@
-"""Seasonal-naive: demand is what it was at the same time one season ago. Every model's yardstick."""
+"""Seasonal-naive, every model's yardstick: demand is what it was at this time one season ago."""
 
 from dataclasses import dataclass
 

@@ -4,12 +4,15 @@ import numpy as np
 
 from ..series import Series
 from .base import DAY, Context, Ints, knots
+from .ordinary import busy
 
 
 def learning_pairs(
     history: Series, context: Context, most: int, *, first: int = 0, seed: int = 1
 ) -> tuple[Ints, Ints]:
-    """Up to `most` pairs within a history whose targets are known, the same ones every time.
+    """Up to `most` pairs within a history whose targets are known and touched by no event.
+
+    They are the same ones every time.
 
     Origins lie from index `first` on, and where there is more than a day and a half, in the second
     day or later, as in the first one yesterday is not known. They are spread evenly;
@@ -24,7 +27,10 @@ def learning_pairs(
     leads = spread_leads(history.step, context.horizon, most, rng)
     targets = origins + leads - 1
     inside = targets < len(history)
-    usable = inside & np.isfinite(history.values[np.where(inside, targets, 0)])
+    learnable = np.isfinite(history.values)
+    if (touched := busy(history.times, context)) is not None:
+        learnable &= ~touched
+    usable = inside & learnable[np.where(inside, targets, 0)]
     return origins[usable], leads[usable]
 
 

@@ -66,7 +66,7 @@ class Linear:
         """The forecast relative to the level."""
         mean = ((share @ self.weights) * views.simple).sum(axis=1)
         offset = ((share @ self.coefficients) * regressors(views, mean)).sum(axis=1)
-        return np.maximum(mean + offset, 0.0)
+        return np.asarray(np.maximum(mean + offset, 0.0))
 
 
 def fit_linear(history: Series, context: Context, origins: Ints, leads: Ints) -> Linear:

@@ -13,6 +13,7 @@ import numpy as np
 from ..calendar import utc_offsets
 from ..series import Series, Values
 from .base import DAY, HOUR, Context, Ints
+from .ordinary import busy
 from .windows import Windows
 
 _DAYS = tuple(range(1, 8))
@@ -39,18 +40,17 @@ class Patterns:
     overall: float
 
     @classmethod
-    def of(
-        cls, history: Series, context: Context, furthest: int, busy: Values | None = None
-    ) -> Self:
+    def of(cls, history: Series, context: Context, furthest: int) -> Self:
         """Look-ups over a history, for targets up to `furthest` steps after its end.
 
-        `busy` marks the steps that an event has touched (True), which are no pattern for others.
+        Steps that an event has touched are no pattern for others.
         """
         values = history.values
-        times = history.start + history.step * np.arange(len(values) + furthest)
+        times = np.asarray(history.start + history.step * np.arange(len(values) + furthest))
         offsets = np.round(utc_offsets(times, context.time_zone) / history.step).astype(np.int64)
         windows = Windows.over(values)
-        usual = windows if busy is None else Windows.over(np.where(busy, np.nan, values))
+        touched = busy(times[: len(values)], context)
+        usual = windows if touched is None else Windows.over(np.where(touched, np.nan, values))
         overall = float(np.nanmean(np.abs(values))) if np.isfinite(values).any() else 0.0
         day = max(1, round(DAY / history.step))
         return cls(history.step, day, windows, usual, offsets, overall)
@@ -94,7 +94,7 @@ def mean_of(columns: list[Values]) -> Values:
     known = np.isfinite(stacked)
     count = known.sum(axis=0)
     total = np.where(known, stacked, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    return np.asarray(total / np.where(count > 0, count, np.nan))
 
 
 def first_known(*columns: Values) -> Values:

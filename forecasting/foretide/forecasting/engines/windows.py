@@ -41,4 +41,4 @@ class Windows:
         after = np.maximum(np.clip(end, 0, top), first)
         count = self.counts[after] - self.counts[first]
         total = self.sums[after] - self.sums[first]
-        return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        return np.asarray(total / np.where(count > 0, count, np.nan))
