@@ -17,6 +17,8 @@ STORE = "StoreAvailable"
 
 # Types for which True is the unwelcome answer.
 NEGATIVE = frozenset({LIMITED, CONFLICT})
+# Of each message so much stands in status: ten metrics may all have something to complain of.
+LONGEST_MESSAGE = 400
 # Reasons for which an unwelcome answer is what was asked for, or no fault of anybody.
 UNREMARKABLE = frozenset(
     {"SwitchedOff", "NoArrivalQuery", "NoHistoryQuery", "NotWanted", "NoBetterThanReactive"}
@@ -57,7 +59,7 @@ def merge(
             "type": condition.type,
             "status": condition.status,
             "reason": condition.reason,
-            "message": condition.message[:1024],
+            "message": condition.message[:LONGEST_MESSAGE],
             "observedGeneration": generation,
             "lastTransitionTime": before[condition.type]["lastTransitionTime"]
             if before.get(condition.type, {}).get("status") == condition.status

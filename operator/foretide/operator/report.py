@@ -116,8 +116,16 @@ def events_report(
             EventAhead(event.name, event.start, event.end, _expected(event, learned))
             for event in first.values()
         ),
-        view.problems[:MOST_PROBLEMS],
+        _fewer(view.problems),
     )
+
+
+def _fewer(problems: tuple[str, ...]) -> tuple[str, ...]:
+    """As many problems as status holds, and how many more there are."""
+    if len(problems) <= MOST_PROBLEMS:
+        return problems
+    told = problems[: MOST_PROBLEMS - 1]
+    return (*told, f"and {len(problems) - len(told)} more problems")
 
 
 def _expected(event: Event, learned: Sequence[LearnedEffects]) -> str:

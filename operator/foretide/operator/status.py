@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from foretide.forecasting.behavior import Change
-from foretide.forecasting.decision import NO_LIMIT, Decision, MetricAnswer, ScalingPolicy, Source
+from foretide.forecasting.decision import NO_LIMIT, Decision, MetricAnswer, Source
 from foretide.forecasting.explanation import explain
-from foretide.forecasting.forecast import Forecast
 from foretide.forecasting.slo import SloStep
 
 from .api.fields import ApiModel
@@ -37,9 +36,9 @@ _HOURLY = 3_600.0
 # A lead time that has changed by less is the same to people (seconds).
 _LEAD_STEP = 30.0
 # With ten metrics, each of which has something to complain of, status stays below 32 kB.
-_LONGEST_MESSAGE = 512
-_LONGEST_METRIC_MESSAGE = 200
-_LONGEST_EVENT = 160
+_LONGEST_MESSAGE = 400
+_LONGEST_METRIC_MESSAGE = 140
+_LONGEST_EVENT = 120
 
 
 def build_status(report: TickReport) -> Json:
@@ -224,33 +223,3 @@ def _dump(model: ApiModel) -> Json:
 
 def _time(at: float | None) -> str | None:
     return None if at is None else timestamp(at)
-
-
-# ---- until reconcile.py calls build_status -----------------------------------------------------
-
-
-def decision_status(
-    decision: Decision, policy: ScalingPolicy, zero_since: Mapping[str, float], *, now: float
-) -> Json:
-    """`status.decision` alone."""
-    metrics = [MetricReport(zero_since=zero_since.get(answer.name)) for answer in decision.answers]
-    return {
-        "time": timestamp(now),
-        "source": str(decision.source),
-        "proposed": decision.proposed,
-        "metric": None if decision.metric is None else decision.answers[decision.metric].name,
-        "clampedBy": list(decision.clamped_by) or None,
-        "message": explain(decision, policy)[:_LONGEST_MESSAGE],
-        "metrics": [_metric(*pair) for pair in zip(decision.answers, metrics, strict=True)],
-    }
-
-
-def forecast_status(
-    forecasts: Iterable[Forecast | None], policy: ScalingPolicy, *, now: float
-) -> list[Json] | None:
-    """`status.forecasts` alone."""
-    reports = [MetricReport(horizon=forecast) for forecast in forecasts]
-    return forecasts_status(reports, policy.metrics, now=now)
-
-
-replica_status = _replicas

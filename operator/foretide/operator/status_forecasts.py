@@ -20,7 +20,7 @@ from .report import MetricReport
 
 Json = dict[str, Any]
 
-_LONGEST_MESSAGE = 200
+_LONGEST_MESSAGE = 140
 
 
 def forecasts_status(

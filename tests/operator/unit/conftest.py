@@ -1,10 +1,15 @@
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from foretide.forecasting.behavior import Behavior
 from foretide.forecasting.decision import MetricPolicy, ScalingPolicy
 from foretide.forecasting.forecast import Forecast
+from foretide.forecasting.lookahead.model import LookaheadModel
+from foretide.forecasting.lookahead.plan import LEVELS
+from foretide.forecasting.lookahead.trees import Trees
 from foretide.forecasting.prometheus import PrometheusSource
+from foretide.forecasting.series import Series
 from foretide.forecasting.worker import FitRequest
 from foretide.operator.api.predictivescaler import ScaleTargetRef
 from foretide.operator.cluster import Target
@@ -51,6 +56,29 @@ def forecast():
             valid_until=start + 300 + valid_for,
             history_seconds=14 * 86_400.0,
             history_points=4_032,
+        )
+
+    return make
+
+
+@pytest.fixture
+def lookahead():
+    """A model of the coming maximum that has learned nothing, with these choices."""
+
+    def make(*choices, coverage=(0.52, 0.71, 0.8, 0.9, 0.94, 0.97, 0.99, 0.996), window=4):
+        nothing = np.zeros(0)
+        return LookaheadModel(
+            trees=Trees(*[nothing] * 6),
+            shifts=np.zeros(len(LEVELS)),
+            unit=1.0,
+            zone="UTC",
+            window=window,
+            choices=choices,
+            coverage=coverage,
+            recent=Series(NOON, 60.0, nothing),
+            fitted_at=NOON - 120,
+            history_seconds=14 * 86_400.0,
+            history_points=20_160,
         )
 
     return make

@@ -49,7 +49,7 @@ def test_conditions_that_are_not_found_any_more_go():
 
 
 def test_a_long_message_is_cut_to_what_status_should_hold():
-    assert len(once(Condition("Ready", False, "Bad", "x" * 5_000))[0]["message"]) == 1_024
+    assert len(once(Condition("Ready", False, "Bad", "x" * 5_000))[0]["message"]) == 400
 
 
 @pytest.mark.parametrize(

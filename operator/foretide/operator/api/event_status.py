@@ -5,7 +5,7 @@ from pydantic import Field
 from .fields import ApiModel
 
 MOST_AHEAD = 8
-MOST_PROBLEMS = 10
+MOST_PROBLEMS = 5
 
 
 class EventAheadStatus(ApiModel):
