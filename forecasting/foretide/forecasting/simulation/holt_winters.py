@@ -1,8 +1,9 @@
 """Additive Holt-Winters with given smoothing, one step ahead: what PHPA forecasts with.
 
-Source: Holt 1957, Winters 1960, in the form of statsmodels' ExponentialSmoothing (`optimized=False`
-and `initialization_method="simple"`). One pass over all counts gives the forecast at each of them,
-where PHPA starts anew with its stored seasons each time.
+Source: Holt 1957, Winters 1960, in the form of statsmodels' ExponentialSmoothing with
+`optimized=False`; initial values as in Hyndman & Athanasopoulos, Forecasting: principles and
+practice, 7.6. One pass over all counts gives the forecast at each of them, where PHPA starts anew
+with its stored seasons each time.
 """
 
 from dataclasses import dataclass
