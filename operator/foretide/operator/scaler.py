@@ -43,7 +43,8 @@ class Scaler:
     minute for the lookahead model, `trust` in its forecast, `readings` of (Unix seconds, demand)
     for the surge, and `safe_loads`, what pods were last seen to request. `start_history`,
     `pod_watch` and `lead_time` are what has been learned of how long pods take to become ready.
-    `floor_holder` is whose minimum is held up, `shadow` what would have been in Recommend mode.
+    `floor_holder` is whose minimum is held up, `shadow` what would have been in Recommend mode,
+    `measures` what each metric measured by the last valid spec.
     """
 
     uid: str
@@ -78,6 +79,7 @@ class Scaler:
     recommended: int | None = None
     forecast_was_available: bool = False
     first_tick_at: float = 0.0
+    measures: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], now: float | None = None) -> "Scaler":
@@ -103,7 +105,6 @@ class Scaler:
         self.body = body
         self.generation = body["metadata"].get("generation")
         self.noticed = None
-        before = self.spec
         try:
             self.spec = PredictiveScalerSpec.model_validate(body.get("spec") or {})
         except ValidationError as error:
@@ -111,9 +112,11 @@ class Scaler:
             return
         self.policy, self.invalid = to_policy(self.spec), ""
         self.lead_time = learn(self.start_history, self.spec.forecast.lead_time)
-        if before is not None:
-            old, new = _measures(before), _measures(self.spec)
-            self._forget_but({name for name in new if old.get(name) == new[name]})
+        measures = _measures(self.spec)
+        if self.measures:  # of the last version that was valid
+            kept = self.measures.items() & measures.items()
+            self._forget_but({name for name, _ in kept})
+        self.measures = measures
 
     def start(self, replicas: int, now: float) -> Memory:
         """Memory for the first tick, or the first one after the target was gone.
@@ -174,7 +177,7 @@ class Scaler:
                 del known[name]
 
 
-def _measures(spec: PredictiveScalerSpec) -> dict[str, Any]:
+def _measures(spec: PredictiveScalerSpec) -> dict[str, tuple[Any, ...]]:
     """By name, what a metric measures: for another query none of what is remembered holds."""
     return dict(zip(metric_names(spec), map(_measure, spec.metrics), strict=True))
 
