@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from foretide.forecasting.behavior import Change
-from foretide.forecasting.decision import Decision, Source
+from foretide.forecasting.decision import Decision, MetricAnswer, Source
 
 HOUR = 3_600.0
 
@@ -13,13 +13,21 @@ def within_hourly_limit(
 ) -> bool:
     """Whether this change may be made now.
 
-    Demand that is already there never waits: a scale-up that reactive demand asks for passes,
-    whatever the count.
+    Demand that is already there never waits: a scale-up that it asks for passes, whatever the
+    count, also where a signal asks for more than that.
     """
     reactive = decision.source in (Source.REACTIVE, Source.HEADROOM)
-    if decision.desired > decision.current and (reactive or decision.floor > decision.current):
+    asked = max((_by_demand(answer) for answer in decision.answers), default=0)
+    needed = max(decision.floor, asked) > decision.current
+    if decision.desired > decision.current and (reactive or needed):
         return True
     return sum(change.at > now - HOUR for change in changes) < limit
+
+
+def _by_demand(answer: MetricAnswer) -> int:
+    """What demand alone asks for: with HPA's headroom, where no forecast replaces that."""
+    asked = answer.hpa if answer.predicted is None else answer.reactive
+    return asked or 0
 
 
 def remember(

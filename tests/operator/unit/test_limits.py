@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretide.forecasting.behavior import Change
-from foretide.forecasting.decision import Decision, Source
+from foretide.forecasting.decision import Decision, MetricAnswer, Source
 from foretide.operator.limits import HOUR, remember, within_hourly_limit
 from foretide.operator.settings import ConfigurationError, OperatorSettings, parse
 
@@ -51,6 +51,16 @@ def test_what_demand_does_not_ask_for_never_exceeds_the_limit_in_any_hour(ticks,
         made.append((now, asked_for_by_demand(decision)))
         if not asked_for_by_demand(decision):
             assert sum(at > now - HOUR for at, _ in made) <= limit
+
+
+@pytest.mark.parametrize(
+    ("predicted", "hpa", "passes"), [(None, 6, True), (None, 5, False), (7, 6, False)]
+)
+def test_an_event_does_not_delay_what_hpa_would_do_without_a_forecast(predicted, hpa, passes):
+    answer = MetricAnswer("demand", 9, Source.EVENT, reactive=4, predicted=predicted, hpa=hpa)
+    made = Decision(9, 9, 5, Source.EVENT, (answer,), floor=4)
+    changes = [Change(NOON - second, 1, 2) for second in range(10)]
+    assert within_hourly_limit(made, changes, 10, now=NOON) is passes
 
 
 def test_the_highest_limit_that_can_be_set_still_limits():

@@ -31,6 +31,18 @@ _COLUMNS: list[Schema] = [
         "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
     },
     {
+        "name": "Forecast",
+        "type": "string",
+        "priority": 1,
+        "jsonPath": ".status.conditions[?(@.type=='ForecastTrusted')].reason",
+    },
+    {
+        "name": "Lead",
+        "type": "integer",
+        "priority": 1,
+        "jsonPath": ".status.leadTime.seconds",
+    },
+    {
         "name": "Why",
         "type": "string",
         "priority": 1,
