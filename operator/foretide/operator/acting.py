@@ -12,7 +12,7 @@ from foretide.forecasting.demand import Undecided
 from . import limits
 from .api.predictivescaler import Actuation, Mode
 from .cluster import Cluster, ClusterError, Target, WriteConflict
-from .hpa import Floor, holder_of, release, set_floor
+from .hpa import holder_of, release, set_floor
 from .owners import Autoscaler
 from .scaler import Scaler
 from .settings import SettingsHolder
@@ -27,7 +27,10 @@ _AS_IT_IS = (Source.HELD, Source.AWAITED, Source.DISABLED)
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What came of it: the target as it was left, why more was not done, and what was changed."""
+    """What came of it: the target as it was left, why more was not done, and what was changed.
+
+    A minimum that is moved is no change: what its holder does about it is seen at the next tick.
+    """
 
     target: Target
     circumstances: Circumstances
@@ -133,8 +136,7 @@ class Actor:
         if scaler.floor_holder not in (None, floor.holder):
             await self.release(scaler)  # another autoscaler scales the target now
         scaler.floor_holder = floor.holder
-        circumstances = replace(circumstances, floor=floor)
-        return Acted(target, circumstances, _change(floor, target, now))
+        return Acted(target, replace(circumstances, floor=floor))
 
 
 def _floor_of(decision: Decision, scaler: Scaler) -> int:
@@ -149,11 +151,3 @@ def _floor_of(decision: Decision, scaler: Scaler) -> int:
     )
     assert scaler.spec is not None
     return decision.desired if asks else scaler.spec.min_replicas
-
-
-def _change(floor: Floor, target: Target, now: float) -> Change | None:
-    """The change of replicas that a raised minimum will bring, for the limits on such."""
-    raised = floor.minimum is not None and floor.minimum > target.replicas
-    if not floor.written or not raised or floor.minimum is None:
-        return None
-    return Change(now, target.replicas, floor.minimum)

@@ -51,21 +51,33 @@ class Reporter:
         self, scaler: Scaler, decision: Decision, acted: Acted, why: Callable[[], str]
     ) -> None:
         """Tell of a change that was made, or of a recommendation that has changed."""
+        floor = acted.circumstances.floor
         if acted.change is not None:
-            self._tell_change(scaler, acted.change, acted.circumstances.floor, why())
+            self._tell_change(scaler, acted.change, why())
+        elif isinstance(floor, Floor) and floor.written:
+            self._tell_floor(scaler, floor, why())
         elif scaler.mode is Mode.RECOMMEND and decision.desired != scaler.recommended:
             self._recommend(scaler, acted.target, decision, why)
 
-    def _tell_change(self, scaler: Scaler, change: Change, floor: object, why: str) -> None:
+    def _tell_change(self, scaler: Scaler, change: Change, why: str) -> None:
         up = change.delta > 0
         where = (scaler.namespace, scaler.name)
         self.telemetry.changes.labels(*where, "up" if up else "down").inc()
         message = f"{change.before} → {change.after} replicas: {why}"
-        if moved := isinstance(floor, Floor):
-            message = f"{floor.message}; {message}"
         logger.info("%s/%s: %s", *where, message)
-        reason = "FloorRaised" if moved else "ScaledUp" if up else "ScaledDown"
-        self.post_event(scaler, kind="Normal", reason=reason, message=message[:_LONGEST])
+        self.post_event(
+            scaler,
+            kind="Normal",
+            reason="ScaledUp" if up else "ScaledDown",
+            message=message[:_LONGEST],
+        )
+
+    def _tell_floor(self, scaler: Scaler, floor: Floor, why: str) -> None:
+        message = f"{floor.message}: {why}"
+        logger.info("%s/%s: %s", scaler.namespace, scaler.name, message)
+        self.post_event(
+            scaler, kind="Normal", reason=f"Floor{floor.outcome}", message=message[:_LONGEST]
+        )
 
     def _recommend(
         self, scaler: Scaler, target: Target, decision: Decision, why: Callable[[], str]

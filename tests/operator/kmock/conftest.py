@@ -397,7 +397,10 @@ class Fitter:
         self._result = Undecided(reason, message)
 
     def foresee(self, upper, *, median=None, valid_for=6 * 3600.0, zero_hours=()):
-        """From now on forecast `upper` for six hours, in steps of five minutes."""
+        """From now on forecast `upper` for six hours, in steps of five minutes.
+
+        With a median there is a lower band, too, at half of it.
+        """
         self._result = (upper, upper if median is None else median, valid_for, zero_hours)
 
     def look_ahead(self, *answers, **changes):
@@ -439,7 +442,7 @@ class Fitter:
             valid_until=request.now + valid_for,
             history_seconds=14 * 86_400.0,
             history_points=4_032,
-            lower=(float(median) / 2,) * 73,
+            lower=() if median == upper else (float(median) / 2,) * 73,
             zeros=ZeroKnowledge(frozenset(zero_hours)),
         )
 
