@@ -20,8 +20,12 @@ class WorkFailed(Exception):
     """A process was ended from outside."""
 
 
-def work(units: Sequence[Unit], *, jobs: int, progress: Progress) -> list[Outcome]:
+def work(
+    units: Sequence[Unit], *, jobs: int, progress: Progress, method: str = "spawn"
+) -> list[Outcome]:
     """Do all units; the outcomes are sorted, whoever came first.
+
+    `method` is how processes start: a process that has threads must not be forked.
 
     Raises:
         WorkFailed: a process was ended, as a rule because memory ran out.
@@ -39,17 +43,18 @@ def work(units: Sequence[Unit], *, jobs: int, progress: Progress) -> list[Outcom
         for unit in units:
             found += unit.run(partial(advance, 1, unit.label))
     else:
-        for unit, outcomes in _in_processes(units, jobs):
+        for unit, outcomes in _in_processes(units, jobs, method):
             found += outcomes
             advance(unit.steps, unit.label)
     return sorted(found, key=lambda one: (one.trace, one.delay, one.policy, -one.utilization))
 
 
-def _in_processes(units: Sequence[Unit], jobs: int) -> Iterator[tuple[Unit, list[Outcome]]]:
+def _in_processes(
+    units: Sequence[Unit], jobs: int, method: str
+) -> Iterator[tuple[Unit, list[Outcome]]]:
     for variable in _ONE_THREAD:  # or each process would want all cores for its matrices
         os.environ.setdefault(variable, "1")
-    # Not forked: what has threads, as this process may have, must not be.
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts) as pool:
         waiting = {pool.submit(_run, unit): unit for unit in units}
         try:

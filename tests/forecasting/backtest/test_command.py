@@ -1,0 +1,182 @@
+"""`foretide backtest`, as people run it."""
+
+import argparse
+import builtins
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import yaml
+
+from foretide.operator.api.predictivescaler import PredictiveScalerSpec
+from foretide.operator.commands import backtest
+
+
+@pytest.fixture
+def command():
+    """Runs `foretide backtest …` in this process; returns the status."""
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser(prog="foretide")
+        backtest.add_parser(parser.add_subparsers())
+        options = parser.parse_args(["backtest", *map(str, arguments)])
+        return options.run(options)
+
+    return run
+
+
+@pytest.fixture
+def refusal(command, capsys):
+    """Runs a command that must be refused; returns what it says."""
+
+    def run(*arguments):
+        assert command(*arguments) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err
+
+    return run
+
+
+def test_a_csv_is_played_and_settings_are_advised(command, wave_csv, tmp_path, capsys):
+    figures, picture = tmp_path / "out" / "figures.json", tmp_path / "out" / "curves.png"
+    status = command(
+        *("--csv", wave_csv(2.6), "--per-replica", "10", "--quick", "--delay", "3m", "--jobs", 1),
+        *("--target-utilization", "0.8", "--json", figures, "--picture", picture),
+        *("--time-zone", "Europe/Berlin"),
+    )
+    said = capsys.readouterr()
+    assert (status, said.err) == (0, "")
+    for name in ("HPA", "KEDA", "seasonal offset", "Foretide", "oracle"):
+        assert f"\n{name}" in said.out
+    assert "Foretide at a target of" in said.out
+    manifest = yaml.safe_load(said.out.partition("Settings to begin with:\n")[2])
+    spec = PredictiveScalerSpec.model_validate(manifest["spec"])
+    assert spec.min_replicas == 2
+    assert spec.forecast.lead_time == 180.0
+    assert spec.forecast.time_zone == "Europe/Berlin"
+    read = json.loads(figures.read_text())
+    assert {one["policy"] for one in read["results"]} >= {"HPA", "Foretide", "Oracle"}
+    assert {one["target_utilization"] for one in read["results"]} >= {1.0, 0.8, 0.7}
+    assert spec.metrics[0].target_utilization == read["advice"][0]["target_utilization"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_the_load_of_a_replica_one_is_suggested(refusal, wave_csv):
+    said = refusal("--csv", wave_csv(2.6))
+    assert "--per-replica is missing" in said
+    assert "would make that 50 replicas" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give one of --csv FILE, --prometheus URL and --config FILE"),
+        (("--csv", "a", "--prometheus", "http://b"), "give one of"),
+        (("--csv", "nowhere.csv"), "cannot read nowhere.csv: No such file"),
+        (("--csv", "a", "--query", "up"), "--query belongs to --prometheus"),
+        (("--prometheus", "http://localhost:1"), "--query is missing"),
+        (("--prometheus", "localhost:1", "--query", "up"), "url must start with http"),
+        (("--prometheus", "http://u:p4ssw0rd@h", "--query", "up"), "must hold no credentials"),
+        (("--config", "nowhere.yaml", "--query", "up"), "cannot read nowhere.yaml"),
+        (("--csv", "a", "--per-replica", "many"), "--per-replica: 'many' is not a quantity"),
+        (("--csv", "a", "--per-replica", "0"), "--per-replica must be more than 0"),
+        (("--csv", "a", "--delay", "soon"), "--delay: 'soon' is not a duration"),
+        (("--csv", "a", "--delay", "2h"), "--delay must be an hour at the most"),
+        (("--csv", "a", "--target-utilization", "70"), "wants shares of 1"),
+        (("--csv", "a", "--target-utilization", "x"), "wants shares of 1"),
+        (("--csv", "a", "--time-zone", "Moon/Base"), "'Moon/Base' is not an IANA time zone"),
+        (("--csv", "a", "--min-replicas", "9", "--max-replicas", "8"), "--min-replicas must be"),
+        (("--csv", "a", "--min-replicas", "0"), "--min-replicas must be"),
+        (("--csv", "a", "--days", "0"), "must be more than 0"),
+    ],
+)
+def test_bad_options_are_refused_with_what_to_do(refusal, arguments, message):
+    said = refusal(*arguments)
+    assert message in said
+    assert "p4ssw0rd" not in said
+
+
+def test_too_little_demand_is_refused(refusal, wave_csv, write_csv):
+    assert "2.1 days of demand are too few" in refusal("--csv", wave_csv(2.1), "--per-replica", 10)
+    path = write_csv("time,value", "0,0", "60,0")
+    assert "there is no demand in it" in refusal("--csv", path, "--per-replica", 1)
+    path = write_csv("time,value", "0,5")
+    assert "needs two samples" in refusal("--csv", path, "--per-replica", 1)
+
+
+def test_a_workload_that_never_scales_is_noted(wave_csv, command, capsys, monkeypatch):
+    monkeypatch.setattr(backtest, "_play", lambda *_: 0)
+    assert command("--csv", wave_csv(2.6), "--per-replica", "1k") == 0
+    assert "2 replicas nearly always carry this demand" in capsys.readouterr().err
+
+
+def test_what_is_not_installed_is_named(command, wave_csv, capsys, monkeypatch):
+    real = builtins.__import__
+
+    def absent(name, *rest):
+        if name == "matplotlib":
+            raise ModuleNotFoundError("no", name="matplotlib")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    arguments = ("--csv", wave_csv(2.6), "--per-replica", 10, "--picture", "x.png")
+    assert command(*arguments) == 2
+    assert "matplotlib is not installed: pip install matplotlib" in capsys.readouterr().err
+
+
+class Prometheus(BaseHTTPRequestHandler):
+    """Answers every range query alike."""
+
+    body: bytes
+
+    def do_GET(self):
+        """The client's only method."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def answering():
+    """Starts a server that answers a range query with these results; returns its URL."""
+    servers = []
+
+    def start(*result):
+        data = {"status": "success", "data": {"resultType": "matrix", "result": list(result)}}
+        handler = type("Handler", (Prometheus,), {"body": json.dumps(data).encode()})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+
+
+def test_what_prometheus_cannot_give_is_told(refusal, answering):
+    def asked(*result):
+        return refusal("--prometheus", answering(*result), "--query", "up", "--per-replica", 1)
+
+    assert "the query has no history" in asked()
+    nan = {"metric": {}, "values": [[1_700_000_000, "NaN"], [1_700_000_060, "NaN"]]}
+    assert "holds no demand" in asked(nan)
+    series = [
+        {"metric": {"pod": pod}, "values": [[1_700_000_000, "1"], [1_700_000_060, "2"]]}
+        for pod in "ab"
+    ]
+    assert "use sum(…)" in asked(*series)
+
+
+def test_a_source_is_taken_from_the_operators_configuration(refusal, answering, write_csv):
+    url = answering()
+    config = write_csv("sources:", "  main:", f"    url: {url}", name="foretide.yaml")
+    arguments = ("--config", config, "--query", "up", "--per-replica", 1)
+    assert "has no source 'default'; it has main" in refusal(*arguments)
+    assert f"{url}: the query has no history" in refusal(*arguments, "--source", "main")
