@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,14 +61,12 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
     age = request.now - peaks.index[-1].timestamp() - request.step
     if age > max(3 * request.step, 1_800.0):
         return Undecided("HistoryOld", f"the history ends {_span(age)} ago")
-    model = _model(span)
-    model.fit(pd.DataFrame({"ds": local_clock(peaks.index, request.time_zone), "y": peaks}))
-
+    level_at = fit_level(peaks, request.time_zone)
     start = math.floor(request.now / request.step) * request.step
     steps = max(1, math.ceil(request.horizon / request.step) + 1)
     ahead = pd.to_datetime(start + request.step * np.arange(steps), unit="s", utc=True)
     both = local_clock(peaks.index.append(ahead), request.time_zone)
-    level = model.predict(pd.DataFrame({"ds": both}))["yhat"].to_numpy()
+    level = level_at(both)
     learned, coming = level[: len(peaks)], level[len(peaks) :]
     missed = Missed(peaks.to_numpy() - learned, _time_of_day(both[: len(peaks)]))
     times = _time_of_day(both[len(peaks) :])
@@ -88,6 +87,21 @@ def forecast(peaks: "pd.Series[float]", request: FitRequest) -> Forecast | Undec
         history_points=len(peaks),
         zeros=_known_zeros(peaks, request.now),
     )
+
+
+def fit_level(peaks: "pd.Series[float]", time_zone: str) -> Callable[[pd.DatetimeIndex], Values]:
+    """Fit Prophet to peaks of demand (see `forecast`); the level that it sees at local times.
+
+    Raises:
+        RuntimeError: Stan failed.
+    """
+    model = _model((peaks.index[-1] - peaks.index[0]).total_seconds())
+    model.fit(pd.DataFrame({"ds": local_clock(peaks.index, time_zone), "y": peaks}))
+
+    def level_at(clock: pd.DatetimeIndex) -> Values:
+        return np.asarray(model.predict(pd.DataFrame({"ds": clock}))["yhat"], dtype=float)
+
+    return level_at
 
 
 def _known_zeros(peaks: "pd.Series[float]", now: float) -> ZeroKnowledge:
