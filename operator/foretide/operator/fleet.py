@@ -45,7 +45,7 @@ class Fleet:
         if member is None:
             self._remove_namesakes(body["metadata"])
             wake = asyncio.Event()
-            scaler = Scaler.from_body(body)
+            scaler = Scaler.from_body(body, self.reconciler.clock())
             task = asyncio.create_task(self._run(scaler, wake), name=f"tick {scaler.name}")
             self._members[uid] = (scaler, task, wake)
             self._record_claim(scaler)

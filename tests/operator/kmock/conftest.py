@@ -490,7 +490,7 @@ class Everything:
 class Operator:
     """An operator as `run.py` puts it together, with the doubles in place."""
 
-    def __init__(self, api, demand, fitter, clock, resources, store, **settings):
+    def __init__(self, api, demand, fitter, clock, resources, rollups, **settings):
         self.document = {
             "sources": {"default": {"url": "http://prometheus.example"}},
             "syncPeriod": "10m",
@@ -515,7 +515,7 @@ class Operator:
             settings=self.settings,
             telemetry=self.telemetry,
             rollups=RollupSender(
-                lambda: self.settings.current.store, connect=lambda it: store, clock=clock
+                lambda: self.settings.current.store, connect=lambda it: rollups, clock=clock
             ),
             resources=resources,
             post_event=post_event,
