@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from foretide.forecasting.prometheus import PrometheusSource
     from foretide.forecasting.simulation.trace import Trace
 
+_DAY = 86_400.0
 _LONGEST = 3_600.0
+# Of history, where nobody says: what Prometheus keeps as a rule, and as much again.
+_DAYS = 30.0
 
 
 class Refused(Exception):
@@ -61,14 +64,16 @@ def _samples(options: argparse.Namespace) -> "Samples":
     if options.csv:
         if options.query:
             raise Refused("--query belongs to --prometheus or --config")
-        return read_csv(options.csv, time_column=options.time_column, value_column=options.column)
+        found = read_csv(options.csv, time_column=options.time_column, value_column=options.column)
+        return found if options.days is None else found.last(options.days * _DAY)
     if not (options.query or "").strip():
         raise Refused("--query is missing: PromQL that answers one number, such as sum(rate(…))")
     from foretide.forecasting.backtest.prometheus_history import read_prometheus
 
     source = _source(options)
-    print(f"Asking {source.url} for {options.days:g} days of history …", file=sys.stderr)
-    return read_prometheus(source, options.query, days=options.days, now=time.time())
+    days = _DAYS if options.days is None else options.days
+    print(f"Asking {source.url} for {days:g} days of history …", file=sys.stderr)
+    return read_prometheus(source, options.query, days=days, now=time.time())
 
 
 def _source(options: argparse.Namespace) -> "PrometheusSource":

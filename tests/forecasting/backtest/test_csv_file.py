@@ -57,6 +57,12 @@ def test_missing_values_are_gaps_and_told(write_csv):
     assert found.notes == ("2 of 4 values are missing and count as gaps",)
 
 
+def test_the_last_of_a_file_can_be_taken(write_csv):
+    found = read_csv(write_csv("time,value", *(f"{60 * at},{at}" for at in range(10))))
+    assert found.last(180).values == (7.0, 8.0, 9.0)
+    assert found.last(1e9) == found
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -2,8 +2,9 @@
 
 import csv
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,11 @@ class Samples:
     times: tuple[float, ...]
     values: tuple[float, ...]
     notes: tuple[str, ...] = ()
+
+    def last(self, seconds: float) -> "Samples":
+        """The samples of so many seconds before the end."""
+        first = bisect_right(self.times, self.times[-1] - seconds)
+        return replace(self, times=self.times[first:], values=self.values[first:])
 
 
 def read_csv(

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
-from .contest import Outcome
+from .contest import Contestant, Outcome
 from .units import Unit
 
 # Called with how many steps are done, of how many, and what was done last.
@@ -46,7 +46,10 @@ def work(
         for unit, outcomes in _in_processes(units, jobs, method):
             found += outcomes
             advance(unit.steps, unit.label)
-    return sorted(found, key=lambda one: (one.trace, one.delay, one.policy, -one.utilization))
+    order = {policy: place for place, policy in enumerate(Contestant)}
+    return sorted(
+        found, key=lambda one: (one.trace, one.delay, order[one.policy], -one.utilization)
+    )
 
 
 def _in_processes(

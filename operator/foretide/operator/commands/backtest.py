@@ -83,7 +83,10 @@ def _add_demand(parser: argparse.ArgumentParser) -> None:
         "--query", metavar="PROMQL", help="answers one number: the demand on the whole workload"
     )
     demand.add_argument(
-        "--days", type=float, default=30.0, metavar="N", help="of history (default: %(default)g)"
+        "--days",
+        type=float,
+        metavar="N",
+        help="of history (default: 30 from Prometheus, all of a file)",
     )
 
 
@@ -94,7 +97,9 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
         metavar="QUANTITY",
         help="demand that one replica carries safely, in the unit of the demand",
     )
-    workload.add_argument("--min-replicas", type=int, default=2, metavar="N", help="%(default)s")
+    workload.add_argument(
+        "--min-replicas", type=int, default=2, metavar="N", help="default: %(default)s"
+    )
     workload.add_argument("--max-replicas", type=int, metavar="N", help="default: no limit")
     workload.add_argument(
         "--delay",
@@ -191,7 +196,7 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     most = _UNBOUNDED if options.max_replicas is None else options.max_replicas
     if not 1 <= options.min_replicas <= most:
         raise Refused("--min-replicas must be 1 at least, and --max-replicas no less than that")
-    if options.days <= 0 or options.jobs < 1:
+    if (options.days is not None and options.days <= 0) or options.jobs < 1:
         raise Refused("--days and --jobs must be more than 0")
     trace = trace_of(options)
     start = trace.demand.start + history_needed(trace)
