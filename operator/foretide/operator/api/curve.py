@@ -16,8 +16,11 @@ class CurvePointSpec(ApiModel):
     """What a number of replicas carries together."""
 
     replicas: int = Field(ge=1, le=1_000_000, description="A number of replicas.")
+    # No rule in CEL: the API server takes a quantity for a string of megabytes, and would refuse a
+    # rule that looks at two hundred of them. A bound holds for numbers; text is left to the model.
     load: Quantity = Field(
-        description='The demand that so many replicas carry safely together, in the unit of the query: 900, 500m, 2k, or "0.5" in quotes.'
+        json_schema_extra={"minimum": 0, "exclusiveMinimum": True},
+        description='The demand that so many replicas carry safely together, in the unit of the query: 900, 500m, 2k, or "0.5" in quotes.',
     )
 
     @field_validator("load")

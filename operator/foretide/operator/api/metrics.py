@@ -199,7 +199,7 @@ METRIC_RULES = [
     _rule("self.type == 'Resource' || self.targetUtilization <= 1.0", _OVER_ONE),
 ]
 
-# CEL for a quantity that must be more than nothing: `perReplica`, and `load` of a point.
+# CEL for a quantity that must be more than nothing.
 QUANTITY_RULES = [
     _rule(
         "type(self) == int ? self > 0 : "

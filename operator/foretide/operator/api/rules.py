@@ -52,18 +52,11 @@ _EVENT_RULES = [
         "duration(self.duration.contains('d') ? '1s' : self.duration) > duration('0s')",
         "duration must be longer than 0s",
     ),
+    # The API server holds a whole number against the whole part of a bound: 0 passes 0.01.
     _rule(
         "!has(self.multiplier) || self.multiplier >= 0.01",
         "multiplier must be at least 0.01",
     ),
-]
-
-# A quantity may be an integer or a string, hence the two cases.
-_OBJECTIVE_RULES = [
-    _rule(
-        "type(self) == int ? self >= 0 : isQuantity(self)",
-        "objective must be a quantity of 0 or more, such as 1, 300m or 0.3",
-    )
 ]
 
 RULES: dict[str, list[Rule]] = {
@@ -73,8 +66,10 @@ RULES: dict[str, list[Rule]] = {
     "spec.metrics[].arrivalQuery": QUERY_RULES,
     "spec.metrics[].perReplica": QUANTITY_RULES,
     "spec.metrics[].loadCurve": CURVE_RULES,
-    "spec.metrics[].loadCurve[].load": QUANTITY_RULES,
     "spec.events[]": _EVENT_RULES,
+    "spec.forecast.quantile": [_rule("self >= 0.5", "quantile must be at least 0.5")],
+    "spec.costGuard.maxExtraPodHoursPerDay": [
+        _rule("self >= 0.1", "maxExtraPodHoursPerDay must be at least 0.1")
+    ],
     "spec.slo.query": QUERY_RULES,
-    "spec.slo.objective": _OBJECTIVE_RULES,
 }

@@ -24,7 +24,8 @@ class SloSpec(ApiModel):
         ),
     )
     objective: Quantity = Field(
-        description='The value that is promised, in the unit of the query: 1, 300m, or "0.3" in quotes.'
+        json_schema_extra={"minimum": 0},
+        description='The value that is promised, in the unit of the query: 1, 300m, or "0.3" in quotes.',
     )
     direction: Direction = Field(
         default=Direction.BELOW,
