@@ -25,6 +25,20 @@ _PAIRS_PER_FOLD = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """An engine, the errors that it made on the history, and how it is calibrated by them."""
+
+    engine: Engine
+    errors: Errors
+    calibration: Calibration
+
+    def quantiles(self) -> Values:
+        """What it said at its errors' pairs (levels × pairs)."""
+        errors = self.errors
+        return self.calibration.quantiles(errors.outlook, errors.leads, errors.times)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Member:
     """A fitted engine, how its outlook becomes quantiles, and its weight at each knot."""
 
@@ -38,7 +52,8 @@ class Member:
 class Chosen:
     """Fitted engines and the calibration of their mixture.
 
-    `errors` are the mixture's own, on which it was calibrated.
+    `errors` are the mixture's own, on which it was calibrated; `judged` are all engines that were
+    tried, the yardstick first.
     """
 
     context: Context
@@ -46,6 +61,7 @@ class Chosen:
     members: tuple[Member, ...]
     calibration: Calibration
     errors: Errors
+    judged: tuple[Judged, ...]
 
     @property
     def name(self) -> str:
@@ -69,6 +85,20 @@ class Chosen:
         outlook = self.outlook(ordinary(history, self.context), origins, leads)
         values = self.calibration.quantiles(outlook, leads, times)
         return with_events(values, self.calibration.levels, times, self.context)
+
+    def refreshed(self, history: Series) -> "Chosen":
+        """The same fit, calibrated also by how it has done since, on a history that goes on."""
+        known = ordinary(history, self.context)
+        first = round((self.history.end - history.start) / history.step)
+        origins, leads = learning_pairs(known, self.context, _PAIRS_PER_FOLD, first=first)
+        if not len(origins):
+            return replace(self, history=history)
+        times = times_of(history, origins, leads)
+        truth = known.values[origins + leads - 1]
+        since = Errors(leads, times, truth, self.outlook(known, origins, leads))
+        errors = Errors.joined([self.errors, since])
+        calibration = Calibration.of(errors, self.context, history.step)
+        return replace(self, history=history, calibration=calibration)
 
     def predict(self, start: float, steps: int) -> QuantileForecast:
         """Quantiles for the `steps` steps from that which holds `start` (Unix seconds).
@@ -110,32 +140,53 @@ def choose(engines: Sequence[Engine], history: Series, context: Context) -> Chos
     """Judge the engines, the first of which is the yardstick, and fit those that count."""
     seen = tail(history, MOST_POINTS)
     history = ordinary(seen, context)
-    judged: list[tuple[Engine, Errors, Calibration]] = []
-    for engine in engines:
-        errors = judge(engine, history, context)
-        if isinstance(errors, Undecided):
-            if not judged:
-                return errors
-            continue
-        judged.append((engine, errors, Calibration.of(errors, context, history.step)))
-    weights = mixture([(errors, one) for _, errors, one in judged], context, history.step)
-    first = judged[0][1]
-    parts = [(errors.outlook, one, weights[k]) for k, (_, errors, one) in enumerate(judged)]
-    together = replace(first, outlook=blend(parts, first.leads, first.times, context))
+    tried = [judge(engine, history, context) for engine in engines]
+    if isinstance(tried[0], Undecided):
+        return tried[0]
+    judged = tuple(one for one in tried if not isinstance(one, Undecided))
+    weights = mixture([(one.errors, one.calibration) for one in judged], context, history.step)
     members = []
-    for (engine, _, calibration), weight in zip(judged, weights, strict=True):
+    for one, weight in zip(judged, weights, strict=True):
         if weight.max() == 0:
             continue
-        fitted = engine.fit(history, context)
+        fitted = one.engine.fit(history, context)
         if isinstance(fitted, Undecided):
             return fitted
-        members.append(Member(engine.name, fitted, calibration, weight))
-    calibration = Calibration.of(together, context, history.step)
-    return Chosen(context, seen, tuple(members), calibration, together)
+        members.append(Member(one.engine.name, fitted, one.calibration, weight))
+    return _assembled(context, seen, tuple(members), judged, weights)
 
 
-def judge(engine: Engine, history: Series, context: Context) -> Errors | Undecided:
-    """The errors of an engine over all folds; the pairs are the same for every engine."""
+def alone(judged: Judged, history: Series, context: Context) -> Chosen | Undecided:
+    """One engine that was judged on this history, calibrated as a choice is."""
+    known = ordinary(history, context)
+    fitted = judged.engine.fit(known, context)
+    if isinstance(fitted, Undecided):
+        return fitted
+    weights = np.ones((1, len(judged.calibration.at)))
+    member = Member(judged.engine.name, fitted, judged.calibration, weights[0])
+    return _assembled(context, history, (member,), (judged,), weights)
+
+
+def _assembled(
+    context: Context,
+    history: Series,
+    members: tuple[Member, ...],
+    judged: tuple[Judged, ...],
+    weights: Values,
+) -> Chosen:
+    """The mixture, calibrated by the errors that it would have made."""
+    first = judged[0].errors
+    parts = [
+        (one.errors.outlook, one.calibration, weight)
+        for one, weight in zip(judged, weights, strict=True)
+    ]
+    errors = replace(first, outlook=blend(parts, first.leads, first.times, context))
+    calibration = Calibration.of(errors, context, history.step)
+    return Chosen(context, history, members, calibration, errors, judged)
+
+
+def judge(engine: Engine, history: Series, context: Context) -> Judged | Undecided:
+    """An engine's errors over all folds; the pairs are the same for every engine."""
     parts = []
     for fold in folds(history):
         fitted = engine.fit(head(history, fold.end), context)
@@ -144,4 +195,7 @@ def judge(engine: Engine, history: Series, context: Context) -> Errors | Undecid
         seen = head(history, fold.until)
         origins, leads = learning_pairs(seen, context, _PAIRS_PER_FOLD, first=fold.end)
         parts.append(Errors.of(fitted, seen, origins, leads))
-    return Errors.joined(parts)
+    errors = Errors.joined(parts)
+    if not len(errors.leads):
+        return Undecided("TooLittleHistory", "the newest half of the history has no values")
+    return Judged(engine, errors, Calibration.of(errors, context, history.step))
