@@ -1,8 +1,10 @@
 """Conditions by the Kubernetes API conventions, as values."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 READY = "Ready"
@@ -71,7 +73,13 @@ def merge(
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(math.floor(seconds))
+
+
+# Each tick writes dozens of them, and nearly all of them anew.
+@lru_cache(maxsize=16_384)
+def _written(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(text: str) -> float:

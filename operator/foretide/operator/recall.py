@@ -110,7 +110,7 @@ def _meters(status: Any) -> Iterator[tuple[str, TrustMeter]]:
         with contextlib.suppress(*_UNREADABLE):
             harm = float(metric["harmMinutes"])
             if math.isfinite(harm) and abs(harm) <= _MOST_HARM:
-                yield metric["name"], TrustMeter(harm, metric["trust"] == Trust.LOST)
+                yield metric["name"], TrustMeter(harm=harm, lost=metric["trust"] == Trust.LOST)
 
 
 def _lines(status: Any, part: str, key: str) -> list[object]:

@@ -92,7 +92,7 @@ def test_the_status_of_any_decision_is_what_the_crd_says(seen, replicas, zero):
     ref = ScaleTargetRef(kind="Deployment", name="shop")
     where = Target("web", ref, "/path", replicas, 0, 1, "1")
     since = NOON if zero else None
-    known = [MetricReport(zero_since=since, trust=TrustMeter(1.0)) for _ in names]
+    known = [MetricReport(zero_since=since, trust=TrustMeter(harm=1.0)) for _ in names]
     status = write(
         TickReport(NOON, where, policy, made, Memory(), known, changes=[Change(NOON, 3, 5)])
     )
@@ -246,7 +246,9 @@ def test_the_decision_tells_every_signal(tick):
         hold=Undecided("SuddenDrop", "far below"),
     )
     made = replace(tick().decision, answers=(answer,), source=Source.DERIVATIVE, hpa=4)
-    known = MetricReport(trust=TrustMeter(5.25, True), zero_since=NOON - 60, drop_since=NOON - 30)
+    known = MetricReport(
+        trust=TrustMeter(harm=5.25, lost=True), zero_since=NOON - 60, drop_since=NOON - 30
+    )
     status = write(tick(decision=made, metrics=[known]))
     assert status["decision"]["source"] == "Derivative"
     assert status["decision"]["hpa"] == 4

@@ -1,5 +1,6 @@
 """The learned lead time as status shows it."""
 
+from functools import lru_cache
 from typing import Self
 
 from pydantic import Field
@@ -45,8 +46,14 @@ class LeadTimeStatus(ApiModel):
             p50=_whole(lead.p50),
             p90=_whole(lead.p90),
             node_p90=_whole(lead.node_p90),
-            start_ups=history.lines() or None,
+            start_ups=list(_lines(history)) or None,
         )
+
+
+# It changes when pods start, and is asked for at each tick.
+@lru_cache(maxsize=1_024)
+def _lines(history: StartHistory) -> tuple[str, ...]:
+    return tuple(history.lines())
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -1,10 +1,11 @@
 """Shadow mode as status shows it: what would have been, against what happened."""
 
+from functools import lru_cache
 from typing import Self
 
 from pydantic import Field
 
-from foretide.forecasting.shadow import Shadow
+from foretide.forecasting.shadow import Hour, Shadow
 
 from .fields import ApiModel
 
@@ -41,5 +42,11 @@ class ShadowStatus(ApiModel):
             did_pod_minutes=round(found.did_pod_minutes),
             would_lack_minutes=round(found.would_lack_minutes),
             did_lack_minutes=round(found.did_lack_minutes),
-            hours=shadow.figures() or None,
+            hours=[*_lines(shadow.hours[:-1]), *Shadow(shadow.hours[-1:]).figures()] or None,
         )
+
+
+# The hours that are over change once in an hour, and are asked for at each tick.
+@lru_cache(maxsize=1_024)
+def _lines(hours: tuple[Hour, ...]) -> tuple[str, ...]:
+    return tuple(Shadow(hours).figures())
