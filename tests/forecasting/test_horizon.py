@@ -5,7 +5,8 @@ import pytest
 
 from foretide.forecasting.events.effects import LearnedEffects
 from foretide.forecasting.events.model import Effect, Event, EventCalendar, Kind
-from foretide.forecasting.horizon import enough, forecast, known_zeros, with_events
+from foretide.forecasting.forecast import Forecast
+from foretide.forecasting.horizon import enough, forecast, known_zeros
 from foretide.forecasting.series import Series
 from foretide.forecasting.worker import NOT_WANTED
 
@@ -73,18 +74,64 @@ def test_a_gap_is_no_zero():
     assert known_zeros(Series(0.0, 600.0, np.full(1_000, math.nan)), 10 * DAY).hours == set()
 
 
-def test_a_declared_event_raises_all_bands_while_it_lasts(make_forecast, make_request, now):
-    made = make_forecast(*[100.0] * 60, lower=(20.0,) * 60)
-    sale = Event(
-        "sale", Kind.CAMPAIGN, now + 600, now + 1_200, "campaign:sale", effect=Effect(multiplier=3)
+# Engines
+
+
+@pytest.fixture(scope="module")
+def daily():
+    """Nine days between 20 and 180 with noise, in steps of ten minutes until a quarter to noon."""
+    end = 20_718 * DAY + 12 * 3_600 - 900
+    times = np.arange(end - 9 * DAY, end + 300, 300.0) // 600 * 600
+    values = 100 - 80 * np.cos(2 * np.pi * times / DAY)
+    noise = np.random.default_rng(1).normal(1, 0.05, len(times))
+    return Series.from_samples(times, values * noise, 600.0), end
+
+
+@pytest.fixture(scope="module")
+def seen(daily, make_request):
+    """The forecast of the usual day, which falls from noon on."""
+    history, now = daily
+    return forecast(history, make_request(now=now, engine="SeasonalNaive", quantile=0.95))
+
+
+def test_the_hours_ahead_are_foreseen_with_their_bands(seen, daily):
+    _, now = daily
+    assert isinstance(seen, Forecast)
+    assert (seen.model, seen.quantile, seen.step) == ("SeasonalNaive", 0.95, 600)
+    for ahead in (0, 3_600, 7_000):
+        expected = 100 - 80 * np.cos(2 * np.pi * (now + ahead) / DAY)
+        assert seen.median_at(now + ahead) == pytest.approx(expected, rel=0.1)
+        assert seen.lower_at(now + ahead) < seen.median_at(now + ahead)
+        assert seen.upper_peak(now + ahead, now + ahead) > seen.median_at(now + ahead)
+
+
+def test_they_begin_with_the_step_that_has_begun_and_reach_over_the_horizon(seen, daily):
+    _, now = daily
+    assert seen.start <= now < seen.start + 600
+    assert seen.covers(now, now + 7_200)
+    assert seen.valid_until >= now + 7_200
+
+
+def test_how_often_the_quantile_really_covered_is_told(seen):
+    assert 0.85 < seen.coverage <= 1
+
+
+def test_an_engine_that_nobody_knows_is_an_error(daily, make_request):
+    history, now = daily
+    with pytest.raises(ValueError, match="no engine 'Oracle'"):
+        forecast(history, make_request(now=now, engine="Oracle"))
+
+
+def test_an_event_raises_all_bands_while_it_lasts(daily, make_request, seen):
+    history, now = daily
+    effect = Effect(multiplier=3)
+    sale = Event("sale", Kind.CAMPAIGN, now + 3_600, now + 7_200, "campaign:sale", effect=effect)
+    request = make_request(
+        now=now, engine="SeasonalNaive", quantile=0.95, calendar=EventCalendar((sale,))
     )
-    request = make_request(calendar=EventCalendar((sale,)))
-    raised = with_events(made, LearnedEffects(), request)
-    peaks = [raised.upper_peak(at, at) for at in (now, now + 900, now + 1_300)]
-    assert peaks == pytest.approx([100, 300, 100])
-    assert raised.median_at(now + 900) == pytest.approx(3 * made.median_at(now + 900))
-    assert raised.lower_at(now + 900) == pytest.approx(60)
-
-
-def test_bands_that_are_not_there_stay_away(make_forecast, make_request):
-    assert with_events(make_forecast(1.0, 1.0), LearnedEffects(), make_request()).lower == ()
+    raised = forecast(history, request, LearnedEffects())
+    for at, factor in ((now, 1), (now + 5_000, 3)):
+        assert raised.median_at(at) == pytest.approx(factor * seen.median_at(at), rel=0.05)
+        assert raised.lower_at(at) == pytest.approx(factor * seen.lower_at(at), rel=0.1)
+        peaks = [one.upper_peak(at, at) for one in (raised, seen)]
+        assert peaks[0] == pytest.approx(factor * peaks[1], rel=0.1)

@@ -82,9 +82,10 @@ def quick():
 
 
 def test_history_becomes_a_forecast_of_the_hours_ahead(waves, request_to):
-    report = fit_demand(request_to(waves.url, engine="Prophet"))
+    report = fit_demand(request_to(waves.url, engine="SeasonalNaive"))
     assert isinstance(report.result, Forecast)
     assert report.result.step == 600
+    assert 0.5 < report.result.coverage <= 1
     assert report.lookahead is NOT_WANTED
     assert report.failure is None
     assert report.query_seconds > 0
@@ -132,7 +133,7 @@ def test_a_server_that_is_no_prometheus_is_an_answer(prometheus, request_to, bod
 def test_what_one_model_raises_is_an_answer_and_the_other_is_made(
     waves, request_to, monkeypatch, quick, error
 ):
-    def fail(history, request):
+    def fail(*arguments):
         raise error
 
     monkeypatch.setattr(horizon, "forecast", fail)
@@ -146,8 +147,8 @@ def test_what_one_model_raises_is_an_answer_and_the_other_is_made(
 
 
 def test_a_time_zone_nobody_knows_is_an_answer(waves, request_to):
-    report = fit_demand(request_to(waves.url, engine="Prophet", time_zone="Mars/Olympus"))
-    assert report.result.reason == "ProphetFailed"
+    report = fit_demand(request_to(waves.url, engine="Pattern", time_zone="Mars/Olympus"))
+    assert report.failure is not None
 
 
 @pytest.mark.parametrize("changes", [{"history": math.nan}, {"now": math.inf}])
@@ -168,42 +169,37 @@ def test_hours_of_zero_are_known_whoever_forecasts(prometheus, request_to):
     assert report.zeros.hours == {2, 3}
 
 
-@pytest.fixture
-def forecast_of_one(monkeypatch):
-    """A horizon of an even 100, whatever the history."""
-
-    def forecast(history, request):
-        steps = (100.0,) * 24
-        return Forecast(
-            "Even", NOW, 300.0, steps, steps, 0.9, NOW, NOW + 7_200, DAY, 288, lower=steps
-        )
-
-    monkeypatch.setattr(horizon, "forecast", forecast)
-
-
 def sale(start, **effect):
     return Event("sale", Kind.CAMPAIGN, start, start + 3_600.0, "campaign:sale", ("campaign",))
 
 
-def test_what_events_have_done_is_learned_and_put_on_the_hours_ahead(
-    prometheus, request_to, forecast_of_one
-):
-    days_ago = (1, 3, 5, 7, 9)
-    past = [sale(NOW - days * DAY + 43_200) for days in days_ago]
+def test_what_events_have_done_is_learned_and_put_on_the_hours_ahead(prometheus, request_to):
+    past = [sale(NOW - days * DAY + 43_200) for days in (1, 3, 5, 7, 9)]
     coming = sale(NOW + 3_600)
     prometheus.demand = lambda at: 300.0 if any(e.start <= at < e.end for e in past) else 100.0
     calendar = EventCalendar((*past, coming))
-    request = request_to(prometheus.url, history=12 * DAY, engine="Even", calendar=calendar)
+    request = request_to(
+        prometheus.url, history=12 * DAY, engine="SeasonalNaive", calendar=calendar
+    )
     report = fit_demand(request)
     assert report.effects.of(coming).median == pytest.approx(3.0, rel=0.15)
-    assert report.result.median_at(NOW) == 100
+    assert report.result.median_at(NOW) == pytest.approx(100, rel=0.05)
     assert report.result.median_at(coming.start + 1_800) == pytest.approx(300, rel=0.15)
-    assert report.result.upper_peak(NOW, NOW + 7_000) > 250
-    assert report.result.lower_at(coming.start + 1_800) > 250
 
 
-def test_without_a_calendar_nothing_is_learned(waves, request_to, forecast_of_one):
-    assert fit_demand(request_to(waves.url, engine="Even")).effects is None
+def test_without_a_calendar_nothing_is_learned(waves, request_to):
+    assert fit_demand(request_to(waves.url, engine="SeasonalNaive")).effects is None
+
+
+def test_an_outage_is_kept_out_and_told(waves, request_to, quick):
+    daily, began = waves.demand, NOW - 3 * DAY + 43_200
+    waves.demand = lambda at: 0.0 if began <= at < began + 7_200 else daily(at)
+    report = fit_demand(request_to(waves.url, history=6 * DAY, lookahead=AHEAD))
+    (outage,) = report.excluded
+    assert outage.reason == "Outage"
+    assert outage.start == pytest.approx(began, abs=60)
+    assert outage.end == pytest.approx(began + 7_200, abs=60)
+    assert isinstance(report.lookahead, LookaheadModel)
 
 
 def test_the_store_gives_what_prometheus_has_forgotten(waves, request_to, quick):

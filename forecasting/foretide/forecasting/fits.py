@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+
 from . import horizon
+from .cleaning import Cleaned, clean
 from .demand import Undecided
 from .events.effects import LearnedEffects
 from .events.learning import learn
-from .forecast import Forecast
 from .lookahead import fitting
 from .lookahead.choosing import Workload
 from .lookahead.model import LookaheadModel
 from .past_demand import PastDemand, gather
 from .usual import usual_demand
-from .worker import NOT_WANTED, FitReport, FitRequest
+from .worker import NOT_WANTED, FitReport, FitRequest, Stretch
 
 Made = TypeVar("Made")
 
@@ -33,12 +35,12 @@ def fit(request: FitRequest) -> FitReport:
     queried = time.perf_counter()
     if isinstance(past, Undecided):
         return FitReport(past, queried - began, 0.0, lookahead=_lacking(request, past))
+    by_minute = clean(past.minutes, request.time_zone, request.calendar)
+    coarse = clean(past.coarse, request.time_zone, request.calendar).series
     learned = _attempt("LearningFailed", lambda: _learn_events(past, request))
     effects = None if isinstance(learned, Undecided) else learned
-    lookahead = _attempt("LookaheadFailed", lambda: _look_ahead(past, request))
-    made = _attempt(f"{request.engine}Failed", lambda: horizon.forecast(past.coarse, request))
-    if isinstance(made, Forecast) and effects is not None:
-        made = horizon.with_events(made, effects, request)
+    lookahead = _attempt("LookaheadFailed", lambda: _look_ahead(past, by_minute, request))
+    made = _attempt(f"{request.engine}Failed", lambda: horizon.forecast(coarse, request, effects))
     fitted = time.perf_counter()
     return FitReport(
         result=made,
@@ -47,11 +49,14 @@ def fit(request: FitRequest) -> FitReport:
         lookahead=lookahead,
         effects=effects,
         zeros=horizon.known_zeros(past.coarse, request.now),
+        excluded=tuple(Stretch(one.start, one.end, str(one.kind)) for one in by_minute.excluded),
         store_trouble=past.trouble or _keep(past, request),
     )
 
 
-def _look_ahead(past: PastDemand, request: FitRequest) -> LookaheadModel | Undecided:
+def _look_ahead(
+    past: PastDemand, cleaned: Cleaned, request: FitRequest
+) -> LookaheadModel | Undecided:
     need = request.lookahead
     if need is None:
         return NOT_WANTED
@@ -66,17 +71,19 @@ def _look_ahead(past: PastDemand, request: FitRequest) -> LookaheadModel | Undec
         min_history=request.min_history,
         zone=request.time_zone,
     )
-    return fitting.fit(past.minutes, wanted)
+    # What was wrong with demand is seen as it was, but is no example of anything.
+    wrong = np.isfinite(past.minutes.values) & ~np.isfinite(cleaned.series.values)
+    return fitting.fit(past.minutes, wanted, usable=~wrong)
 
 
 def _learn_events(past: PastDemand, request: FitRequest) -> LearnedEffects | None:
     """What the events of the calendar did; None where it holds none."""
     if not len(request.calendar):
         return None
-    baseline = usual_demand(past.longest, request.time_zone)
+    history = clean(past.longest, request.time_zone, request.calendar).series
     return learn(
-        past.longest,
-        baseline,
+        history,
+        usual_demand(history, request.time_zone),
         request.calendar,
         time_zone=request.time_zone,
         quantile=request.quantile,

@@ -4,31 +4,72 @@ It shows people what is coming, and is acted on where no model of the coming max
 """
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from .demand import Undecided, ZeroKnowledge
-from .events.effects import LearnedEffects, multipliers
+from .engines.base import Context
+from .engines.catalogue import AUTO as AUTO_ENGINES
+from .engines.catalogue import engines_named
+from .engines.choice import Chosen, choose
+from .events.effects import LearnedEffects
 from .forecast import Forecast
-from .series import Series, Values
-from .worker import NOT_WANTED, FitRequest
+from .series import Series
+from .worker import AUTO, NOT_WANTED, FitRequest
 
 _DAY = 86_400.0
 # The share of the wanted history that must really be there: scrapes fail now and then.
 _COVERAGE = 0.8
 
 
-def forecast(history: Series, request: FitRequest) -> Forecast | Undecided:
-    """What is to be expected over the horizon, or why that cannot be said.
+def forecast(
+    history: Series, request: FitRequest, effects: LearnedEffects | None = None
+) -> Forecast | Undecided:
+    """What is to be expected over the horizon, events included, or why that cannot be said.
+
+    The history is on the forecast's grid, with NaN for what must not be learned from; `effects` are
+    what the events of the request's calendar have been found to do.
 
     Raises:
         Exception: whatever the engine's library raises.
     """
     if not request.engine:
         return NOT_WANTED
-    lacking = enough(history, request)
-    return _prophet(history, request) if lacking is None else lacking
+    if (lacking := enough(history, request)) is not None:
+        return lacking
+    step, lower = history.step, round(1.0 - request.quantile, 9)
+    start = math.floor(request.now / step) * step
+    # A step that has only begun is no example, and is forecast itself.
+    seen = history.between(history.start, start)
+    context = Context(
+        time_zone=request.time_zone,
+        quantile=request.quantile,
+        levels=(lower, 0.5, request.quantile),
+        horizon=request.horizon,
+        calendar=request.calendar,
+        effects=effects,
+    )
+    names = AUTO_ENGINES if request.engine == AUTO else (request.engine,)
+    chosen = choose(engines_named(names), seen, context)
+    if isinstance(chosen, Undecided):
+        return chosen
+    made = chosen.predict(start, max(1, math.ceil(request.horizon / step)) + 1)
+    if not np.isfinite(made.values).all():
+        return Undecided("NotFinite", f"the forecast of {made.model} is not a number everywhere")
+    return Forecast(
+        model=made.model,
+        start=made.start,
+        step=step,
+        upper=tuple(made.at(request.quantile).tolist()),
+        median=tuple(made.at(0.5).tolist()),
+        lower=tuple(made.at(lower).tolist()),
+        quantile=request.quantile,
+        fitted_at=request.now,
+        valid_until=made.start + step * made.values.shape[1],
+        history_seconds=seen.end - seen.start,
+        history_points=seen.known,
+        coverage=_covered(chosen, request.quantile),
+    )
 
 
 def enough(history: Series, request: FitRequest) -> Undecided | None:
@@ -50,18 +91,6 @@ def enough(history: Series, request: FitRequest) -> Undecided | None:
     return None
 
 
-def with_events(made: Forecast, effects: LearnedEffects, request: FitRequest) -> Forecast:
-    """The forecast with what the calendar's events do to it."""
-    times: Values = made.start + made.step * np.arange(len(made.upper), dtype=float)
-    found = multipliers(request.calendar, effects, times)
-    return replace(
-        made,
-        upper=tuple((np.asarray(made.upper) * found.upper).tolist()),
-        median=tuple((np.asarray(made.median) * found.median).tolist()),
-        lower=tuple((np.asarray(made.lower) * found.median).tolist()) if made.lower else (),
-    )
-
-
 def known_zeros(history: Series, now: float) -> ZeroKnowledge:
     """The hours (UTC) at which demand is zero as a rule: on two days or more, before yesterday.
 
@@ -74,15 +103,14 @@ def known_zeros(history: Series, now: float) -> ZeroKnowledge:
     return ZeroKnowledge(frozenset(np.flatnonzero(count >= 2).tolist()))
 
 
-def _prophet(history: Series, request: FitRequest) -> Forecast | Undecided:
-    import pandas as pd
-
-    from . import prophet_model
-
-    known = np.isfinite(history.values)
-    index = pd.to_datetime(history.times[known], unit="s", utc=True)
-    peaks = pd.Series(history.values[known], index=index)
-    return prophet_model.forecast(peaks, replace(request, step=history.step))
+def _covered(chosen: Chosen, quantile: float) -> float | None:
+    """The share of the time for which the quantile covered what came, walking forward."""
+    errors, calibration = chosen.errors, chosen.calibration
+    if not len(errors.truth):
+        return None
+    said = calibration.quantiles(errors.outlook, errors.leads, errors.times)
+    upper = said[calibration.levels.index(quantile)]
+    return float((errors.truth <= upper).mean())
 
 
 def days(seconds: float) -> str:
