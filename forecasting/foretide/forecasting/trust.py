@@ -18,6 +18,8 @@ from .demand import Undecided
 _LOST_AT = 5.0
 _FOUND_AT = 1.0
 _FADE = 7_200.0
+# Where HPA itself is short for much of the time, chance alone makes some minutes of difference.
+_OF_MISSED, _MOST_OF_MISSED = 0.5, 5.0
 _LONGEST_STEP = 120.0
 # Praise is bounded: a good week must not pay for a bad hour.
 _MOST_PRAISE = -2.0
@@ -32,9 +34,13 @@ class _Issued:
 
 @dataclass(slots=True)
 class TrustMeter:
-    """The balance for one metric of one workload. `harm` is in minutes, faded."""
+    """The balance for one metric of one workload: minutes, faded.
+
+    `harm` is what the forecast missed beyond HPA, `missed` what HPA would have missed.
+    """
 
     harm: float = 0.0
+    missed: float = 0.0
     lost: bool = False
     at: float | None = None
     _issued: "deque[_Issued]" = field(default_factory=deque)
@@ -52,14 +58,19 @@ class TrustMeter:
             self._issued.clear()  # the clock was set back
             self._in_force = None
         minutes = 0.0 if self.at is None else min(max(0.0, now - self.at), _LONGEST_STEP) / 60
-        self.harm *= math.exp(-60 * minutes / _FADE)
+        fade = math.exp(-60 * minutes / _FADE)
+        self.harm *= fade
+        self.missed *= fade
         while self._issued and self._issued[0].at <= now - lead_time:
             self._in_force = self._issued.popleft()
         before = self._in_force
         if before is not None and math.isfinite(before.planned):
-            wrong = (demand > before.planned) - (demand > before.reactive)
+            short = demand > before.reactive
+            wrong = (demand > before.planned) - short
             self.harm = max(_MOST_PRAISE, self.harm + wrong * minutes)
-        self.lost = self.harm >= (_FOUND_AT if self.lost else _LOST_AT)
+            self.missed += short * minutes
+        limit = _FOUND_AT if self.lost else _LOST_AT
+        self.lost = self.harm >= limit + min(_MOST_OF_MISSED, _OF_MISSED * self.missed)
         self._issued.append(_Issued(now, planned, reactive))
         self.at = now
 
