@@ -42,11 +42,6 @@ class Outlook:
     forecast: Foreseen
     plan: Plan | Undecided | None = None
 
-    @property
-    def knows_events(self) -> bool:
-        """Whether events are in it already: they are in the forecast of the hours ahead."""
-        return isinstance(self.forecast, Forecast)
-
 
 def foresee(
     slot: Slot,

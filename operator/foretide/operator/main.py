@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from .commands import adopt, store
+from .commands import adopt, backtest, store
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         "crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML."
     )
     crds.set_defaults(run=_crds)
+    backtest.add_parser(commands)
     adopt.add_parser(commands)
     store.add_parser(commands)
     return parser
