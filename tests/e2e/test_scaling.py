@@ -8,7 +8,7 @@ def test_demand_that_will_rise_is_scaled_for_before_it_comes(namespace, operator
     namespace.scaler(
         "shop",
         'sum(demand_rps{app="rising"})',
-        forecast={"leadTime": "2h", "horizon": "6h", "history": "4d"},
+        forecast={"leadTime": "2h", "refitEvery": "1h", "horizon": "6h", "history": "4d"},
     )
     namespace.await_condition("shop", "ForecastAvailable", "True", within=60)
     # The wave rises from 100 to 140 within the two hours, 10 are carried by a replica.

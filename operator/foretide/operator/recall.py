@@ -5,7 +5,6 @@ what cannot be read is left out, and written anew with the first decision.
 """
 
 import contextlib
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from .conditions import FORECAST, TRUSTED, parse_timestamp
 
 _UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 # Minutes; far more than any meter holds.
-_MOST_HARM = 1_000.0
+_MOST_MINUTES = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +107,17 @@ def _times(status: Any, key: str) -> Iterator[tuple[str, float]]:
 def _meters(status: Any) -> Iterator[tuple[str, TrustMeter]]:
     for metric in _metrics(status):
         with contextlib.suppress(*_UNREADABLE):
-            harm = float(metric["harmMinutes"])
-            if math.isfinite(harm) and abs(harm) <= _MOST_HARM:
-                yield metric["name"], TrustMeter(harm=harm, lost=metric["trust"] == Trust.LOST)
+            harm, missed = (_minutes(metric[key]) for key in ("harmMinutes", "missedMinutes"))
+            lost = metric["trust"] == Trust.LOST
+            yield metric["name"], TrustMeter(harm=harm, missed=max(0.0, missed), lost=lost)
+
+
+def _minutes(text: Any) -> float:
+    """Raises ValueError where it is not as many minutes as a meter may hold."""
+    minutes = float(text)
+    if not abs(minutes) <= _MOST_MINUTES:
+        raise ValueError(f"{minutes} minutes")
+    return minutes
 
 
 def _lines(status: Any, part: str, key: str) -> list[object]:

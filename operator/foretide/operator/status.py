@@ -173,6 +173,7 @@ def _metric(answer: MetricAnswer, known: MetricReport) -> Json:
             "derivative": answer.derivative,
             "trust": None if trust is None else str(Trust.LOST if trust.lost else Trust.HELD),
             "harmMinutes": None if trust is None else f"{trust.harm:.1f}",
+            "missedMinutes": None if trust is None else f"{trust.missed:.1f}",
             "message": message[:_LONGEST_METRIC_MESSAGE] or None,
             "zeroSince": _time(known.zero_since),
             "dropSince": _time(known.drop_since),

@@ -117,10 +117,11 @@ def test_one_part_that_cannot_be_read_does_not_lose_the_others():
 
 
 def test_trust_that_was_lost_stays_lost_after_a_restart():
-    status = {"decision": {"metrics": [{"name": "a", "trust": "Distrusted", "harmMinutes": "4.2"}]}}
+    metric = {"name": "a", "trust": "Distrusted", "harmMinutes": "4.2", "missedMinutes": "3.5"}
+    status = {"decision": {"metrics": [metric]}}
     scaler = Scaler.from_body(body(status), NOON)
     meter = scaler.trust["a"]
-    assert (meter.harm, meter.lost) == (4.2, True)
+    assert (meter.harm, meter.missed, meter.lost) == (4.2, 3.5, True)
     meter.see(1.0, planned=2.0, reactive=2.0, lead_time=60.0, now=NOON)
     assert meter.verdict.reason == "Distrusted"
     assert scaler.trust["another"].verdict is None
@@ -274,6 +275,7 @@ metrics = st.lists(
         optional={
             "trust": nonsense | st.sampled_from(["Trusted", "Distrusted"]),
             "harmMinutes": nonsense | numbers,
+            "missedMinutes": nonsense | numbers,
             "zeroSince": nonsense | numbers,
             "dropSince": nonsense | numbers,
         },

@@ -247,7 +247,9 @@ def test_the_decision_tells_every_signal(tick):
     )
     made = replace(tick().decision, answers=(answer,), source=Source.DERIVATIVE, hpa=4)
     known = MetricReport(
-        trust=TrustMeter(harm=5.25, lost=True), zero_since=NOON - 60, drop_since=NOON - 30
+        trust=TrustMeter(harm=5.25, missed=2.0, lost=True),
+        zero_since=NOON - 60,
+        drop_since=NOON - 30,
     )
     status = write(tick(decision=made, metrics=[known]))
     assert status["decision"]["source"] == "Derivative"
@@ -265,6 +267,7 @@ def test_the_decision_tells_every_signal(tick):
             "derivative": 9,
             "trust": "Distrusted",
             "harmMinutes": "5.2",
+            "missedMinutes": "2.0",
             "message": "far below",
             "zeroSince": timestamp(NOON - 60),
             "dropSince": timestamp(NOON - 30),

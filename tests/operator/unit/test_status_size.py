@@ -104,7 +104,7 @@ def worst(target, lookahead, forecast):
         lookahead=lookahead(choice),
         plan=plan,
         excluded=123,
-        trust=TrustMeter(harm=123.45, lost=True),
+        trust=TrustMeter(harm=123.45, missed=123.45, lost=True),
         zero_since=NOON,
         drop_since=NOON,
     )

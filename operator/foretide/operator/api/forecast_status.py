@@ -29,7 +29,7 @@ class LookaheadStatus(ApiModel):
     window: str = Field(description="How far it looks ahead: the lead time and a tick.")
     quantile: float | None = Field(
         default=None,
-        description="The upper quantile of the maximum that is planned for at usual demand; higher where demand is lower, since safety costs less there. Absent where there is no plan.",
+        description="The upper quantile of the maximum that is planned for at usual demand; where demand is lower it may be higher, since safety costs less there. Absent where there is no plan.",
     )
     coverage: str | None = Field(
         default=None,

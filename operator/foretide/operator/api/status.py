@@ -66,7 +66,11 @@ class MetricStatus(ApiModel):
     )
     harm_minutes: str | None = Field(
         default=None,
-        description="Minutes in which the forecast would lately have been short and HPA not, less those of the reverse; old ones fade. At 5 trust is lost, at 1 found again.",
+        description="Minutes in which the forecast would lately have been short and HPA not, less those of the reverse; old ones fade. Trust is lost at 5, and half of missedMinutes more, and found again at 1.",
+    )
+    missed_minutes: str | None = Field(
+        default=None,
+        description="Minutes in which HPA would lately have been short; old ones fade.",
     )
     message: str | None = Field(
         default=None, description="Why there is no demand or no forecast to go by."
