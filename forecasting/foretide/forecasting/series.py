@@ -57,7 +57,7 @@ class Series:
     @property
     def times(self) -> Values:
         """When each step begins (Unix seconds)."""
-        return self.start + self.step * np.arange(len(self.values))
+        return self.start + self.step * np.arange(len(self.values), dtype=float)
 
     @property
     def known(self) -> int:
