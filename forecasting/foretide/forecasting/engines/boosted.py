@@ -54,7 +54,7 @@ class Boosted:
         if len(origins) < 1_000:
             return Undecided("TooLittleHistory", "the history has too few points for boosting")
         linear = fit_linear(history, context, origins, leads)
-        patterns = Patterns.of(history, context, 1)
+        patterns = Patterns.of(history, context, linear.typical)
         views = look(patterns, origins, leads)
         share = hats(leads, linear.at)
         usual = share @ linear.spread
@@ -82,7 +82,8 @@ class _Trees:
 
     def outlook(self, history: Series, origins: Ints, leads: Ints) -> Outlook:
         context = self.linear.context
-        patterns = Patterns.of(history, context, int(leads.max(initial=1)))
+        furthest = int(leads.max(initial=1))
+        patterns = Patterns.of(history, context, self.linear.typical, furthest)
         views = look(patterns, origins, leads)
         share = hats(leads, self.linear.at)
         usual = share @ self.linear.spread
@@ -109,6 +110,6 @@ def _features(
         leads.astype(float),
         clock.second / 3_600,
         clock.weekday.astype(float),
-        views.level / max(patterns.overall, 1e-12),
+        views.level / max(patterns.typical, 1e-12),
     ]
     return np.concatenate((np.stack(own, axis=1), regressors(views, mean)[:, :-1]), axis=1)

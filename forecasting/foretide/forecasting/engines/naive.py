@@ -7,7 +7,9 @@ import numpy as np
 from ..demand import Undecided
 from ..series import Series
 from .base import DAY, Context, Fitted, Ints, Outlook
-from .patterns import Patterns, first_known
+from .patterns import Patterns, first_known, typical
+
+_CLEARLY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class SeasonalNaive:
         """Choose the season. Needs a day of history."""
         if history.end - history.start < DAY:
             return Undecided("TooLittleHistory", "seasonal-naive needs a day of history")
-        return _Naive(season(history, context), context)
+        return _Naive(season(history, context), context, typical(history))
 
 
 def season(history: Series, context: Context) -> int:
@@ -30,7 +32,7 @@ def season(history: Series, context: Context) -> int:
     higher autocorrelation is the smaller mean squared difference; the absolute one is taken, so
     that a single burst does not choose.
     """
-    patterns = Patterns.of(history, context, 1)
+    patterns = Patterns.of(history, context, 0.0)
     if len(history) < 14 * patterns.day:
         return 1
     targets = np.arange(7 * patterns.day, len(history))
@@ -41,7 +43,9 @@ def season(history: Series, context: Context) -> int:
         for days in (1, 7)
     }
     known = np.isfinite(apart[1]) & np.isfinite(apart[7])
-    return 7 if known.any() and apart[7][known].mean() < apart[1][known].mean() else 1
+    # Where both are alike, yesterday is nearer.
+    weekly = known.any() and apart[7][known].mean() < _CLEARLY * apart[1][known].mean()
+    return 7 if weekly else 1
 
 
 def _within(index: Ints, history: Series) -> Ints:
@@ -52,10 +56,11 @@ def _within(index: Ints, history: Series) -> Ints:
 class _Naive:
     days: int
     context: Context
+    typical: float
 
     def outlook(self, history: Series, origins: Ints, leads: Ints) -> Outlook:
         """The same time one season ago; the nearest season where that is not known."""
-        patterns = Patterns.of(history, self.context, int(leads.max(initial=1)))
+        patterns = Patterns.of(history, self.context, self.typical, int(leads.max(initial=1)))
         targets = origins + leads - 1
         seasons = 1 + (leads - 1) // (self.days * patterns.day)
         location = first_known(

@@ -14,7 +14,7 @@ from ..demand import Undecided
 from ..series import Series, Values
 from .base import DAY, HOUR, Context, Fitted, Ints, Outlook, hats, knots
 from .pairs import learning_pairs
-from .patterns import Patterns, Views, look
+from .patterns import Patterns, Views, look, typical
 
 _MOST_PAIRS = 12_000
 _STEPS = 60
@@ -44,6 +44,7 @@ class Linear:
     """Weights and coefficients at each knot (knots × forecasts, knots × views)."""
 
     context: Context
+    typical: float
     at: Values
     weights: Values
     coefficients: Values
@@ -51,7 +52,8 @@ class Linear:
 
     def outlook(self, history: Series, origins: Ints, leads: Ints) -> Outlook:
         """The weighted mean of the simple forecasts, corrected."""
-        patterns = Patterns.of(history, self.context, int(leads.max(initial=1)))
+        furthest = int(leads.max(initial=1))
+        patterns = Patterns.of(history, self.context, self.typical, furthest)
         views = look(patterns, origins, leads)
         return self.from_views(views, leads)
 
@@ -71,7 +73,8 @@ class Linear:
 
 def fit_linear(history: Series, context: Context, origins: Ints, leads: Ints) -> Linear:
     """Fit to these pairs of the history, all of whose targets are known."""
-    patterns = Patterns.of(history, context, 1)
+    usual = typical(history)
+    patterns = Patterns.of(history, context, usual)
     views = look(patterns, origins, leads)
     truth = history.values[origins + leads - 1] / views.level
     at = knots(history.step, context.horizon)
@@ -80,10 +83,10 @@ def fit_linear(history: Series, context: Context, origins: Ints, leads: Ints) ->
     mean = ((share @ weights) * views.simple).sum(axis=1)
     independent = (history.end - history.start) / np.maximum(at * history.step, HOUR)
     coefficients = _ridge(regressors(views, mean), truth - mean, share, _TIMIDITY / independent)
-    rough = Linear(context, at, weights, coefficients, np.ones(len(at)))
+    rough = Linear(context, usual, at, weights, coefficients, np.ones(len(at)))
     missed = np.abs(truth - rough.relative(views, share))
     spread = (share * missed[:, None]).sum(axis=0) / np.maximum(share.sum(axis=0), 1e-12)
-    return Linear(context, at, weights, coefficients, np.maximum(spread, 1e-9))
+    return Linear(context, usual, at, weights, coefficients, np.maximum(spread, 1e-9))
 
 
 def regressors(views: Views, mean: Values) -> Values:

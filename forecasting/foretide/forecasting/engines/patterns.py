@@ -37,13 +37,15 @@ class Patterns:
     windows: Windows
     usual: Windows
     offsets: Ints
-    overall: float
+    typical: float
 
     @classmethod
-    def of(cls, history: Series, context: Context, furthest: int) -> Self:
+    def of(cls, history: Series, context: Context, typical: float, furthest: int = 1) -> Self:
         """Look-ups over a history, for targets up to `furthest` steps after its end.
 
-        Steps that an event has touched are no pattern for others.
+        `typical` is how large demand was where the engine was fitted: what is taken from a whole
+        history would know what came after an origin. Steps that an event has touched are no
+        pattern for others.
         """
         values = history.values
         times = np.asarray(history.start + history.step * np.arange(len(values) + furthest))
@@ -51,9 +53,8 @@ class Patterns:
         windows = Windows.over(values)
         touched = busy(times[: len(values)], context)
         usual = windows if touched is None else Windows.over(np.where(touched, np.nan, values))
-        overall = float(np.nanmean(np.abs(values))) if np.isfinite(values).any() else 0.0
         day = max(1, round(DAY / history.step))
-        return cls(history.step, day, windows, usual, offsets, overall)
+        return cls(history.step, day, windows, usual, offsets, typical)
 
     def steps(self, seconds: float) -> int:
         """At least one step."""
@@ -66,8 +67,8 @@ class Patterns:
     def level(self, origins: Ints) -> Values:
         """How large demand is about each origin: what makes features free of scale. Positive."""
         day = self.recent(origins, DAY)
-        level = np.fmax(np.where(np.isfinite(day), day, self.overall), self.recent(origins, HOUR))
-        return np.maximum(level, max(1e-3 * self.overall, 1e-12))
+        level = np.fmax(np.where(np.isfinite(day), day, self.typical), self.recent(origins, HOUR))
+        return np.maximum(level, max(1e-3 * self.typical, 1e-12))
 
     def back(self, targets: Ints, days: Ints | int) -> Ints:
         """The index at which the wall clock showed the same, `days` days before."""
@@ -86,6 +87,12 @@ class Patterns:
         """The mean of `seconds` that ended `days` days before each origin."""
         end, width = self.back(origins, days), self.steps(seconds)
         return np.where(end >= width, self.usual.mean(end - width, end), np.nan)
+
+
+def typical(history: Series) -> float:
+    """How large demand is on average; 0 where nothing is known."""
+    known = history.values[np.isfinite(history.values)]
+    return float(np.abs(known).mean()) if len(known) else 0.0
 
 
 def mean_of(columns: list[Values]) -> Values:
