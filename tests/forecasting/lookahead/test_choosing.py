@@ -74,6 +74,13 @@ def test_the_replayed_hpa_is_the_real_one_where_no_rate_policy_binds():
     assert same >= 0.995 * len(demand)
 
 
+def test_a_workload_without_a_window_for_scaling_down_is_replayed_too():
+    demand = wave(1_500, noise=0.05)
+    workload = Workload(per_replica=1.0, min_replicas=2, lead=3, stabilization=0)
+    choice = choose(demand[1:], demand[:-1], perfect(demand[1:]), workload, (0.7,))[0]
+    assert isinstance(choice.plan, Plan)
+
+
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=30), st.integers(0, 6))
 def test_ready_is_the_least_of_what_was_asked_within_the_lead(asked, lead):
     ready = trailing_minimum(np.array([asked], dtype=float), lead)[0]

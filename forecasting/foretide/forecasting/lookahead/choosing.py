@@ -148,7 +148,7 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
     for minute, ask in enumerate(wanted):
         steady = abs(ask / count - 1.0) <= _TOLERANCE
         proposals[minute] = count if steady else np.ceil(ask)
-        first = max(0, minute - workload.stabilization + 1)
+        first = max(0, minute - max(1, workload.stabilization) + 1)
         highest = proposals[first : minute + 1].max()
         count = max(count, proposals[minute]) if proposals[minute] > count else min(count, highest)
         count = max(count, workload.min_replicas)
