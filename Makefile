@@ -17,7 +17,7 @@ PY := .venv/bin/python
 STAMP := .venv/.complete
 
 .PHONY: help setup binaries demo demo-down check format test test-unit test-sandbox test-e2e \
-	coverage crds bench-reconcile sandbox-up sandbox-down sandbox-status clean
+	coverage crds bench-reconcile bench-scaling bench-forecast bench-store sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
@@ -70,8 +70,17 @@ coverage: $(STAMP) ## fast tests, with coverage in htmlcov/
 crds: $(STAMP) ## generate crds/ from the models
 	@.venv/bin/foretide crds > crds/predictivescalers.yaml
 
-bench-reconcile: binaries ## cost of the operator with 100 PredictiveScalers
-	@$(PY) benchmarks/reconcile.py --scalers 100 --json out/reconcile.json
+bench-reconcile: binaries ## cost of the operator with 100 PredictiveScalers, or SCALERS=500
+	@$(PY) benchmarks/reconcile.py --scalers $(or $(SCALERS),100) --json out/reconcile.json
+
+bench-scaling: $(STAMP) ## Foretide against other autoscalers on real demand (20 min)
+	@$(PY) benchmarks/scaling.py --json out/scaling.json --picture out/scaling.png
+
+bench-forecast: $(STAMP) ## forecasts, model by model, walk-forward (20 min)
+	@$(PY) benchmarks/forecast.py --json out/forecast.json
+
+bench-store: $(STAMP) ## size and speed of the store
+	@$(PY) benchmarks/store.py --json out/store.json
 
 sandbox-up: binaries ## start a sandbox that stays
 	@$(PY) -m sandbox up
