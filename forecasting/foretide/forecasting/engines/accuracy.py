@@ -73,7 +73,8 @@ class Trial:
     """One fit to what is known before index `at` of a history, asked until index `until`.
 
     It is asked `times` in all, evenly spread, and recalibrated `refreshes` times meanwhile, by
-    what has been seen by then. Models beyond those of the choice are given by name.
+    what has been seen by then. `models` are asked each alone as well, beside the choice among
+    `candidates`.
     """
 
     history: Series
@@ -81,6 +82,7 @@ class Trial:
     until: int
     leads: tuple[int, ...]
     models: tuple[str, ...] = AUTO
+    candidates: tuple[str, ...] = AUTO
     times: int = 96
     refreshes: int = 4
     context: Context = _USUAL
@@ -95,7 +97,7 @@ def trial(wanted: Trial) -> Tallies:
     first = max(0, wanted.at - MOST_POINTS)
     whole = tail(wanted.history, len(wanted.history) - first)
     known = clean(head(whole, wanted.at - first), wanted.context.time_zone).series
-    chosen = choose(engines_named(AUTO), known, wanted.context)
+    chosen = choose(engines_named(wanted.candidates), known, wanted.context)
     if isinstance(chosen, Undecided):
         raise ValueError(chosen.message)
     models = {CHOICE: chosen, **_each_alone(chosen, wanted.models)}

@@ -34,16 +34,20 @@ def _ets(known: Grid) -> Any:
 
 
 def _theta(known: Grid) -> Any:
-    return models.AutoTheta(season_length=known.day, decomposition_type="additive")
+    return models.AutoTheta(season_length=known.day)
 
 
 @dataclass(frozen=True, slots=True)
 class Classic:
-    """One of statsforecast's models on means of `step` seconds."""
+    """One of statsforecast's models on means of `step` seconds.
+
+    `lifted` models see demand plus its mean, so that none of it is zero.
+    """
 
     name: str
     step: float
     model: Callable[[Grid], Any]
+    lifted: bool = False
 
     def fit(self, history: Series, context: Context) -> Fitted | Undecided:
         """Needs two days of history, two seasons."""
@@ -57,11 +61,12 @@ class Classic:
         if len(known.values) < _FEWEST_DAYS * known.day:
             return Undecided("TooLittleHistory", f"{self.name} needs two days of history")
         ahead = int((context.horizon + BEYOND + DAY) / known.step)
-        fitted = self.model(known).fit(known.values)
+        lift = float(known.values.mean()) if self.lifted else 0.0
+        fitted = self.model(known).fit(known.values + lift)
         past = np.asarray(fitted.predict_in_sample()["fitted"], dtype=float)
         coming = np.asarray(fitted.predict(h=ahead)["mean"], dtype=float)
-        past = np.where(np.isfinite(past), past, known.values)
-        values = np.concatenate((past, coming))
+        past = np.where(np.isfinite(past), past, known.values + lift)
+        values = np.concatenate((past, coming)) - lift
         at = known.start + known.step * (np.arange(len(values)) + 0.5)
 
         def level_at(times: Values) -> Values:
@@ -72,4 +77,6 @@ class Classic:
 
 MSTL = Classic("MSTL", HOUR / 2, _mstl)
 AUTO_ETS = Classic("AutoETS", HOUR, _ets)
-AUTO_THETA = Classic("AutoTheta", HOUR, _theta)
+# With a zero in its history it takes the season for additive, and what it then says it had fitted
+# is without the season.
+AUTO_THETA = Classic("AutoTheta", HOUR, _theta, lifted=True)

@@ -7,6 +7,9 @@ from .base import DAY, Context, Ints, knots
 from .ordinary import busy
 
 
+_PAIRS_PER_POINT = 4
+
+
 def learning_pairs(
     history: Series, context: Context, most: int, *, first: int = 0, seed: int = 1
 ) -> tuple[Ints, Ints]:
@@ -20,6 +23,8 @@ def learning_pairs(
     """
     day = max(1, round(DAY / history.step))
     first = max(first, day + 1 if len(history) > 1.5 * day else day // 2)
+    # More pairs than that say little that is new.
+    most = min(most, _PAIRS_PER_POINT * (len(history) - first))
     if len(history) <= first:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     rng = np.random.default_rng(seed)
