@@ -1,14 +1,12 @@
 """`foretide adopt` against a real API server, which says whether it takes what was made."""
 
 import argparse
-from pathlib import Path
 
 import pytest
 import yaml
 
 from foretide.operator.commands.adopt import add_parser
 
-ROOT = Path(__file__).parents[2]
 QUERY = 'sum(demand_rps{app="rising"})'
 BEHAVIOR = {
     "scaleUp": {
@@ -107,10 +105,6 @@ def test_what_is_printed_can_be_applied(namespace, adopt):
 
 
 def test_cpu_and_memory_come_along(namespace, adopt):
-    crd = yaml.safe_load((ROOT / "crds" / "predictivescalers.yaml").read_text())
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    if "resource" not in schema["properties"]["metrics"]["items"]["properties"]:
-        pytest.skip("the CRD has no metrics of type Resource yet")
     namespace.deployment("shop", 2)
     namespace.apply(hpa(resource(), resource("memory")))
     before = namespace.get("hpa", "shop")["spec"]
