@@ -52,11 +52,14 @@ def test_everything_can_be_set():
         killSwitch: true
         syncPeriod: 30s
         maxChangesPerHour: 10
-        fitting: {workers: 3, timeout: 10m, idleTimeout: 2m}
+        fitting: {workers: 3, cores: 1.5, timeout: 10m, idleTimeout: 2m}
+        store: {url: http://store:8081, tokenFile: secrets/store, timeout: 5s}
     """)
     assert settings.kill_switch
     assert (settings.sync_period, settings.max_changes_per_hour) == (30, 10)
     assert (settings.fitting.workers, settings.fitting.timeout) == (3, 600)
+    assert settings.fitting.cores == 1.5
+    assert settings.store.address.url == "http://store:8081"
     bearer = settings.sources["default"].to_source()
     assert (bearer.timeout, bearer.headers, bearer.params) == (
         5,
@@ -282,3 +285,20 @@ def test_a_file_that_breaks_or_goes_leaves_the_old_configuration_in_force(follow
 
 def test_without_a_file_there_is_nothing_to_follow(holder):
     assert not holder.poll()
+
+
+def test_without_a_word_of_it_there_is_no_store_and_fits_use_half_a_core():
+    assert OperatorSettings().store is None
+    assert OperatorSettings().fitting.cores == 0.5
+
+
+@pytest.mark.parametrize("cores", [0, -1, 0.01, 1_000])
+def test_fits_need_some_share_of_a_core(refusal, cores):
+    assert "fitting.cores" in refusal({"fitting": {"cores": cores}})
+
+
+def test_a_store_is_named_with_its_token(refusal):
+    assert "store.tokenFile" in refusal({"store": {"url": "http://store:8081"}})
+    said = refusal({"store": {"url": f"http://me:{SECRET}@store", "tokenFile": "token"}})
+    assert "use tokenFile" in said
+    assert SECRET not in said
