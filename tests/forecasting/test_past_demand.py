@@ -5,8 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretide.forecasting.past_demand import after, grid_of, held_before
+from foretide.forecasting.past_demand import after, gather, grid_of, held_before
+from foretide.forecasting.prometheus import PrometheusSource
 from foretide.forecasting.series import Series
+from foretide.forecasting.worker import LookaheadNeed
+
+NOW = 1_700_006_400.0
 
 
 def known(series):
@@ -62,3 +66,42 @@ def test_where_nothing_older_is_known_minutes_stay_as_they_are():
     minutes = series(600, 1, 2)
     assert held_before(minutes, series(0, math.nan, math.nan, step=300.0), 0) is minutes
     assert held_before(minutes, series(600, 4, step=300.0), 0) is minutes
+
+
+# What a scaler saw
+
+
+@pytest.fixture
+def past(prometheus, make_request):
+    """What is fetched for a model of the coming maximum, half a day of it."""
+
+    def fetch(**changes):
+        need = LookaheadNeed(4, 3, per_replica=1.0, min_replicas=1, target_utilization=0.7)
+        source = PrometheusSource(prometheus.url)
+        values = {"source": source, "now": NOW, "history": 43_200.0, "lookahead": need}
+        return gather(make_request(**{**values, **changes}))
+
+    return fetch
+
+
+def test_samples_are_what_was_known_at_the_end_of_each_minute(past, prometheus):
+    """A burst in the middle of a minute is a peak that no sample shows."""
+    prometheus.demand = lambda at: 9.0 if at % 60 == 30 else 1.0 + (at // 60 % 2)
+    found = past()
+    assert (found.samples.start, len(found.samples)) == (found.minutes.start, len(found.minutes))
+    assert set(found.minutes.values) == {9.0}
+    for position, at in enumerate(found.minutes.times.tolist()):
+        assert found.samples.values[position] == 1.0 + ((at + 60) // 60 % 2)
+
+
+def test_where_no_sample_is_known_the_peak_stands_for_it(past, prometheus):
+    gap = NOW - 3_600
+    prometheus.demand = lambda at: (
+        None if at % 60 == 0 and gap <= at < gap + 600 else 9.0 if at % 60 == 30 else 1.0
+    )
+    assert set(past().samples.values) == {1.0, 9.0}
+
+
+def test_samples_are_asked_for_only_where_a_plan_is_looked_for(past, prometheus):
+    past(lookahead=None)
+    assert all(asked["query"].startswith("max_over_time(") for asked in prometheus.asked)

@@ -73,7 +73,7 @@ def _look_ahead(
     )
     # What was wrong with demand is seen as it was, but is no example of anything.
     wrong = np.isfinite(past.minutes.values) & ~np.isfinite(cleaned.series.values)
-    return fitting.fit(past.minutes, wanted, usable=~wrong)
+    return fitting.fit(past.minutes, wanted, usable=~wrong, samples=past.samples)
 
 
 def _learn_events(past: PastDemand, request: FitRequest) -> LearnedEffects | None:

@@ -67,6 +67,24 @@ def fetch_peaks(
     return to_series(parts, step, start=start - step, end=end + step, shift=shift)
 
 
+def fetch_samples(
+    source: PrometheusSource, query: str, *, start: float, end: float, step: float
+) -> Series | Undecided:
+    """Demand as it was known at the end of each step from `start` to `end` (Unix seconds).
+
+    That is what a scaler sees who asks then, where `fetch_peaks` gives what came meanwhile.
+    """
+    try:
+        parts = _query_range(source, query, start + step, end, step)
+    except OSError as error:
+        return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
+    except PrometheusApiClientException as error:
+        return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
+    except _MALFORMED as error:
+        return _invalid(error)
+    return to_series(parts, step, start=start - step, end=end + step, shift=-step)
+
+
 def _query_range(
     source: PrometheusSource, query: str, start: float, end: float, step: float
 ) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ DAY = 86_400.0
 ROLLUP = 300.0
 # So much is enough by the minute; what is longer ago is coarser.
 _MOST_BY_MINUTE = 14 * DAY
+# For so long a plan is looked for by replay.
+_SAMPLED = 7 * DAY
 # What holidays do is seen once a year, so the store is asked for more than a fit needs.
 _MOST_STORED = 400 * DAY
 
@@ -23,11 +25,13 @@ _MOST_STORED = 400 * DAY
 class PastDemand:
     """Peaks by the minute, and on the forecast's grid for as long as the request says.
 
+    `samples` is what was known of demand at the end of each minute, on the grid of the minutes.
     `longest` is all that is known, on a grid of five minutes or the forecast's; `rollups` what of
     it came from Prometheus, in five minutes. `trouble` says why the store could not be used.
     """
 
     minutes: Series
+    samples: Series
     coarse: Series
     longest: Series
     rollups: Series
@@ -54,7 +58,7 @@ def gather(request: FitRequest) -> PastDemand | Undecided:
             if grid % ROLLUP == 0:
                 coarse = after(stored.coarser(grid).between(start, request.now), coarse)
             minutes = held_before(minutes, stored, recent)
-    return PastDemand(minutes, coarse, longest, rollups, trouble)
+    return PastDemand(minutes, _samples(request, minutes), coarse, longest, rollups, trouble)
 
 
 def grid_of(step: float) -> float:
@@ -84,6 +88,23 @@ def held_before(minutes: Series, coarse: Series, start: float) -> Series:
         return minutes
     held: Values = np.repeat(part.values, round(coarse.step / MINUTE))
     return after(Series(part.start, MINUTE, held), minutes)
+
+
+def _samples(request: FitRequest, minutes: Series) -> Series:
+    """What a scaler saw in the last days; before that, and where it cannot be had, the peaks."""
+    values = minutes.values.copy()
+    if request.lookahead is None:
+        return Series(minutes.start, MINUTE, values)
+    start = max(minutes.start, request.now - _SAMPLED)
+    seen = history.fetch_samples(
+        request.source, request.query, start=start, end=request.now, step=MINUTE
+    )
+    if isinstance(seen, Series):
+        first = round((seen.start - minutes.start) / MINUTE)
+        part = values[max(0, first) : max(0, first + len(seen))]
+        known = seen.values[max(0, -first) :][: len(part)]
+        part[: len(known)] = np.where(np.isfinite(known), known, part[: len(known)])
+    return Series(minutes.start, MINUTE, values)
 
 
 def _fetch(request: FitRequest, start: float, end: float, step: float) -> Series | Undecided:
