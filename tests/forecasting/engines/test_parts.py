@@ -163,3 +163,13 @@ def test_an_engine_alone_has_all_the_weight(context):
 def test_a_history_of_gaps_has_no_pairs(context):
     origins, leads = learning_pairs(Series(0.0, STEP, np.full(600, np.nan)), context, 100)
     assert len(origins) == len(leads) == 0
+
+
+def test_levels_move_out_while_less_is_covered_than_was_promised(context):
+    rng = np.random.default_rng(8)
+    calm, wild = rng.normal(0, 1, 3000), rng.normal(0, 4, 600)
+    steady = Calibration.of(errors(np.append(wild, calm), np.zeros(3600)), context, STEP)
+    lately = Calibration.of(errors(np.append(calm, wild), np.zeros(3600)), context, STEP)
+    assert lately.factors[-1, 0] > 1.15 * steady.factors[-1, 0]
+    middle = lately.levels.index(0.5)
+    assert lately.factors[middle, 0] == pytest.approx(steady.factors[middle, 0], abs=0.1)

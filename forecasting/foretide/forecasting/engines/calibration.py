@@ -7,6 +7,9 @@ on the time of day, their quantiles on the lead.
 A thousand errors a day ahead within a week are no thousand independent errors, but some seven.
 So outer quantiles are widened as Student's t is against the normal, by the number of spans that
 long that were seen; without it, coverage falls short most where leads are long.
+
+Where errors have lately been larger than they were, the levels themselves are moved (adaptive
+conformal inference: Gibbs & Candès 2021), block by block, until what was promised is kept.
 """
 
 import math
@@ -27,8 +30,12 @@ _DAYS_TO_DIFFER = 3.0
 # The same for a bias of the median.
 _DAYS_TO_SHIFT = 7.0
 # Errors closer to one another than this count as one, however short the lead.
-_APART = 8 * HOUR
-_WIDEST = 2.5
+_APART = 12 * HOUR
+_WIDEST = 1.8
+# Of what a block of errors missed its level by, so much moves the level; and how far it may go.
+_GAIN = 0.02
+_BLOCK = 6 * HOUR
+_OUTERMOST = 0.9995
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +53,12 @@ class Calibration:
     factors: Values
 
     @classmethod
-    def of(cls, errors: Errors, context: Context, step: float) -> Self:
-        """Learn from errors; without any, all levels are the middle."""
+    def of(cls, errors: Errors, context: Context, step: float, *, final: bool = True) -> Self:
+        """Learn from errors; without any, all levels are the middle.
+
+        What goes into a mixture that is calibrated itself is not `final`: it is neither widened
+        nor adapted.
+        """
         at = knots(step, context.horizon)
         levels = tuple(sorted({*context.levels, 0.5, context.quantile}))
         share = hats(errors.leads, at)
@@ -56,12 +67,22 @@ class Calibration:
         hours = _hours(errors.times, context.time_zone)
         days = errors.span / DAY
         profile = _profile(np.abs(raw) / np.maximum(typical, 1e-300), hours, days)
-        scaled = raw / profile[hours]
-        factors = np.stack([_quantiles(scaled, share[:, k], levels) for k in range(len(at))], 1)
+        sample = [
+            Sample.of(raw / profile[hours], share[:, knot], errors.times) for knot in range(len(at))
+        ]
+        blocks = np.maximum(at * step, _BLOCK)
+        factors = np.stack(
+            [
+                one.quantiles(one.adapted(levels, block) if final else np.asarray(levels))
+                for one, block in zip(sample, blocks, strict=True)
+            ],
+            axis=1,
+        )
         middle = levels.index(0.5)
         factors[middle] *= days / (days + _DAYS_TO_SHIFT)
-        wider = widening(levels, errors.span / np.maximum(at * step, _APART))
-        factors = factors[middle] + (factors - factors[middle]) * wider
+        if final:
+            wider = widening(levels, errors.span / np.maximum(at * step, _APART))
+            factors = factors[middle] + (factors - factors[middle]) * wider
         return cls(context.time_zone, at, levels, profile, np.sort(factors, axis=0))
 
     def quantiles(self, outlook: Outlook, leads: Ints, times: Values) -> Values:
@@ -69,6 +90,49 @@ class Calibration:
         width = outlook.scale * self.profile[_hours(times, self.time_zone)]
         factors = (hats(leads, self.at) @ self.factors.T).T
         return np.maximum(outlook.location + width * factors, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """Weighted errors near one knot (all of shape: errors), in the order of their size.
+
+    `position` is the share of the weight that lies below each; `times` are when they came.
+    """
+
+    values: Values
+    weights: Values
+    position: Values
+    times: Values
+
+    @classmethod
+    def of(cls, values: Values, weights: Values, times: Values) -> Self:
+        """Those with any weight."""
+        near = np.flatnonzero(weights > 0)
+        order = near[np.argsort(values[near], kind="stable")]
+        weight = weights[order]
+        position = (np.cumsum(weight) - weight / 2) / max(float(weight.sum()), 1e-300)
+        return cls(values[order], weight, position, times[order])
+
+    def quantiles(self, levels: Values) -> Values:
+        """Quantiles at these levels; 0 where there is nothing."""
+        if len(self.values) < 2:
+            return np.zeros(len(levels))
+        return np.asarray(np.interp(levels, self.position, self.values))
+
+    def adapted(self, levels: tuple[float, ...], block: float) -> Values:
+        """The levels, moved by how each block of `block` seconds was covered; the median stays."""
+        moved = np.asarray(levels, dtype=float)
+        if not len(self.values):
+            return moved
+        when = ((self.times - self.times.min()) // block).astype(np.int64)
+        total = np.bincount(when, self.weights)
+        for number in np.flatnonzero(total):
+            inside = when == number
+            below = self.position[inside, None] <= moved
+            covered = self.weights[inside] @ below / total[number]
+            moved = moved + _GAIN * (np.asarray(levels) - covered)
+            moved = np.clip(moved, 1 - _OUTERMOST, _OUTERMOST)
+        return np.where(np.asarray(levels) == 0.5, 0.5, np.sort(moved))
 
 
 def widening(levels: tuple[float, ...], independent: Values) -> Values:
@@ -109,14 +173,3 @@ def _profile(size: Values, hours: Ints, days: float) -> Values:
 
 def _smooth(by_hour: Values | Ints) -> Values:
     return np.asarray((np.roll(by_hour, 1) + 2 * by_hour + np.roll(by_hour, -1)) / 4)
-
-
-def _quantiles(values: Values, weights: Values, levels: tuple[float, ...]) -> Values:
-    """Weighted quantiles (shape: levels); 0 where there is nothing."""
-    near = weights > 0
-    if near.sum() < 2:
-        return np.zeros(len(levels))
-    order = np.argsort(values[near])
-    sorted_values, sorted_weights = values[near][order], weights[near][order]
-    position = (np.cumsum(sorted_weights) - sorted_weights / 2) / sorted_weights.sum()
-    return np.asarray(np.interp(levels, position, sorted_values))

@@ -198,4 +198,5 @@ def judge(engine: Engine, history: Series, context: Context) -> Judged | Undecid
     errors = Errors.joined(parts)
     if not len(errors.leads):
         return Undecided("TooLittleHistory", "the newest half of the history has no values")
-    return Judged(engine, errors, Calibration.of(errors, context, history.step))
+    calibration = Calibration.of(errors, context, history.step, final=False)
+    return Judged(engine, errors, calibration)

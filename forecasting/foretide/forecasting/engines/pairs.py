@@ -6,7 +6,6 @@ from ..series import Series
 from .base import DAY, Context, Ints, knots
 from .ordinary import busy
 
-
 _PAIRS_PER_POINT = 4
 
 
