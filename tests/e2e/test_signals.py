@@ -37,9 +37,11 @@ def test_the_lead_time_is_learned_from_real_pods(namespace, operator, demand, wa
     demand.set(7)
     namespace.scaler("shop", demand.query)
     status = wait_for(
-        lambda: (status := namespace.status("shop").get("leadTime"))
-        and status["samples"] >= 1
-        and status,
+        lambda: (
+            (status := namespace.status("shop").get("leadTime"))
+            and status["samples"] >= 1
+            and status
+        ),
         what=lambda: json.dumps(namespace.status("shop"), indent=1),
     )
     assert status["source"] == "Declared"  # one start says nothing of the next
