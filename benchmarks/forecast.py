@@ -64,10 +64,11 @@ from foretide.forecasting.cleaning import clean  # noqa: E402
 from foretide.forecasting.demand import Undecided  # noqa: E402
 from foretide.forecasting.engines.accuracy import (  # noqa: E402
     CHOICE,
-    NAIVE,
     Tallies,
+    Tally,
     Trial,
     add,
+    beside,
     trial,
     upper_loss,
 )
@@ -180,22 +181,19 @@ def load(source: str | Path) -> Trace:
     if len(trace.series) * step < 3 * DAY + step or trace.first >= len(trace.series):
         days = len(trace.series) * step / DAY
         raise BadDemand(f"{source} has {days:.1f} days, more than three are needed")
+    if not leads(step):
+        raise BadDemand(f"{source} has steps of {step:g} s, in which no horizon is a whole number")
     return trace
 
 
 def run(
     traces: Sequence[Trace], fits: int, jobs: int, console: Console
-) -> tuple[dict[str, dict[bool, Tallies]], float]:
-    """All fits, with a progress bar: tallies by trace, and what knowing holidays is worth.
-
-    Tallies are kept apart by whether all models were asked.
-    """
+) -> tuple[dict[str, Tallies], float]:
+    """All fits, with a progress bar: tallies by trace, and what knowing holidays is worth."""
     taxi = [trace for trace in traces if Path(trace.name).name == HOLIDAY_TRACE]
     days = [(taxi[0], week, day) for week in range(len(WEEKS)) for day in range(7)] if taxi else []
     losses = np.zeros(2)
-    tallies: dict[str, dict[bool, Tallies]] = {
-        trace.name: {True: {}, False: {}} for trace in traces
-    }
+    tallies: dict[str, Tallies] = {trace.name: {} for trace in traces}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -206,19 +204,18 @@ def run(
         Progress(*columns, console=console) as bar,
         ProcessPoolExecutor(jobs, get_context("spawn")) as pool,
     ):
-        asked: dict[Future[Any], tuple[str, bool]] = {}
+        asked: dict[Future[Any], str] = {}
         for trace in traces:
             for one in trials(trace, fits):
-                asked[pool.submit(trial, one)] = trace.name, one.models == ALL
+                asked[pool.submit(trial, one)] = trace.name
         holidays = {pool.submit(holiday_losses, *day) for day in days}
         task = bar.add_task("fitting", total=len(asked) + len(holidays))
         for future in as_completed([*asked, *holidays]):
             if future in holidays:
                 losses += future.result()
             else:
-                name, all_models = asked[future]
-                add(tallies[name][all_models], future.result())
-                bar.update(task, description=name)
+                add(tallies[asked[future]], future.result())
+                bar.update(task, description=asked[future])
             bar.update(task, advance=1)
     off, on = losses
     return tallies, 1 - on / off if off > 0 else math.nan
@@ -303,7 +300,7 @@ def fit_seconds(traces: Sequence[Trace], console: Console) -> list[float]:
 
 def results(
     traces: Sequence[Trace],
-    tallies: dict[str, dict[bool, Tallies]],
+    tallies: dict[str, Tallies],
     seconds: list[float],
     reduction: float,
 ) -> dict[str, Any]:
@@ -323,7 +320,7 @@ def results(
         for one in by_trace
         if one
     ]
-    summary = {
+    summary: dict[str, float] = {
         "worse_than_seasonal_naive": sum(worse),
         "pinball_ratio_to_naive_median": float(np.median(shares)),
         "coverage_error_pp": float(np.mean(off)),
@@ -344,21 +341,16 @@ def results(
 
 def holds(value: float, sign: str, bar: float) -> bool:
     """Whether a bar is met."""
-    return value <= bar if sign == "≤" else value >= bar
+    return bool(value <= bar if sign == "≤" else value >= bar)
 
 
-def cases_of(trace: Trace, tallies: dict[bool, Tallies]) -> Iterator[dict[str, Any]]:
+def cases_of(trace: Trace, tallies: Tallies) -> Iterator[dict[str, Any]]:
     """The figures of a trace by horizon and model."""
-    every: Tallies = {}
-    for part in tallies.values():
-        add(every, part)
     for horizon, lead in leads(trace.series.step).items():
         for model in (*ALL, CHOICE):
-            # What is asked at some fits only is compared with the yardstick at these.
-            seen = every if model in (*AUTO, CHOICE) else tallies[True]
-            if (lead, model) not in seen or (lead, NAIVE) not in seen:
+            if (lead, model) not in tallies:
                 continue
-            tally, naive = seen[lead, model], seen[lead, NAIVE]
+            tally, naive = tallies[lead, model], tallies.get((lead, beside(model)), Tally())
             yield {
                 "trace": trace.name,
                 "horizon": horizon,

@@ -58,8 +58,14 @@ class Tally:
         }
 
 
-# By lead (in steps) and model.
+# By lead (in steps) and model; and what seasonal-naive did where a model was asked, under
+# `beside(model)`: with little history not all models can be.
 Tallies = dict[tuple[int, str], Tally]
+
+
+def beside(model: str) -> str:
+    """The name under which seasonal-naive is summed up where this model was asked."""
+    return f"{NAIVE} beside {model}"
 
 
 def add(tallies: Tallies, more: Tallies) -> None:
@@ -106,9 +112,14 @@ def trial(wanted: Trial) -> Tallies:
     for part in np.array_split(origins - first, min(wanted.refreshes, len(origins))):
         seen = clean(head(whole, int(part[0])), wanted.context.time_zone).series
         now = replace(whole, values=np.concatenate((seen.values, whole.values[len(seen) :])))
-        for name, model in models.items():
-            said = _ask(model.refreshed(seen), now, whole.values, part, wanted.leads)
-            add(tallies, {(lead, name): one for lead, one in said.items()})
+        said = {
+            name: _ask(model.refreshed(seen), now, whole.values, part, wanted.leads)
+            for name, model in models.items()
+        }
+        for name in models:
+            add(tallies, {(lead, name): one for lead, one in said[name].items()})
+            naive = said.get(NAIVE, {})
+            add(tallies, {(lead, beside(name)): one for lead, one in naive.items()})
     return tallies
 
 
