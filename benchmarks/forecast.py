@@ -335,7 +335,10 @@ def results(
         name: None if not math.isfinite(summary[name]) else holds(summary[name], sign, bar)
         for name, (sign, bar) in BARS.items()
     }
-    bars = {name: {"bar": bar, "met": met[name]} for name, (_, bar) in BARS.items()}
+    bars = {
+        name: {"bar": bar, "met": None if met[name] is None else bool(met[name])}
+        for name, (_, bar) in BARS.items()
+    }
     return {"summary": summary, "bars": bars, "cases": cases}
 
 
