@@ -67,10 +67,10 @@ def draw(curves: Mapping[tuple[str, float], Mapping[Contestant, Curve]], path: P
 
 
 def _panel(axis: "Axes", curves: Mapping[Contestant, Curve], title: str) -> None:
-    axis.set_title(title, fontsize=8)
     if Contestant.HPA not in curves:
         axis.set_axis_off()
         return
+    axis.set_title(title, fontsize=8)
     unit = curves[Contestant.HPA].at(USUAL).pod_minutes
     for policy, curve in curves.items():
         colour = _COLOURS[policy]
