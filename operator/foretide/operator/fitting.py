@@ -9,16 +9,14 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from typing import Protocol
 
 from foretide.forecasting.demand import Undecided
+from foretide.forecasting.processes import belong_to_parent
 from foretide.forecasting.worker import FitReport, FitRequest, fit_demand
 
 from .pacing import Pace, Turns
@@ -149,18 +147,9 @@ def _failed(reason: str, message: str, seconds: float) -> FitReport:
 
 def _prepare_worker() -> None:
     """Runs in each new worker: decisions come first, and no worker outlives the operator."""
-    # Ctrl-C reaches the whole group; it is the operator that ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(10)
     # One BLAS thread: with more, two workers starve the event loop on a small machine.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _die_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+    belong_to_parent()

@@ -9,14 +9,13 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from foretide.forecasting.prometheus import PrometheusSource
 
-from .api.fields import ApiModel, Duration, lasting
+from .api.fields import ApiModel, Duration, http_url, lasting, patience
 from .store_settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -59,26 +58,12 @@ class SourceSettings(ApiModel):
     @field_validator("url")
     @classmethod
     def _http_without_secrets(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-        except ValueError:  # its message repeats the URL
-            raise ValueError("url is not a valid URL") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("url must start with http:// or https:// and name a host")
-        try:
-            parts.port  # noqa: B018 - reading it is what checks it
-        except ValueError:
-            raise ValueError("url has a port that is not a number") from None
-        if parts.username or parts.password:
-            raise ValueError("url must hold no credentials: use basicAuth with a passwordFile")
-        return value
+        return http_url(value, credentials="basicAuth with a passwordFile")
 
     @field_validator("timeout")
     @classmethod
     def _patient(cls, value: float) -> float:
-        if not 1 <= value <= 60:
-            raise ValueError("timeout must be between 1s and 1m")
-        return value
+        return patience(value)
 
     @field_validator("headers")
     @classmethod

@@ -1,13 +1,12 @@
 """How the operator reaches the store: a part of its configuration."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from foretide.store.client import StoreAddress
 
-from .api.fields import ApiModel, Duration, lasting
+from .api.fields import ApiModel, Duration, http_url, lasting, patience
 
 
 class StoreSettings(ApiModel):
@@ -25,23 +24,12 @@ class StoreSettings(ApiModel):
     @field_validator("url")
     @classmethod
     def _http_without_secrets(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            parts.port  # noqa: B018 - reading it is what checks it
-        except ValueError:  # its message repeats the URL
-            raise ValueError("url is not a valid URL") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("url must start with http:// or https:// and name a host")
-        if parts.username or parts.password:
-            raise ValueError("url must hold no credentials: use tokenFile")
-        return value
+        return http_url(value, credentials="tokenFile")
 
     @field_validator("timeout")
     @classmethod
     def _patient(cls, value: float) -> float:
-        if not 1 <= value <= 60:
-            raise ValueError("timeout must be between 1s and 1m")
-        return value
+        return patience(value)
 
     @property
     def address(self) -> StoreAddress:

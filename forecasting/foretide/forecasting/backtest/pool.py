@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing.connection import wait
 
+from ..processes import belong_to_parent
 from .contest import Contestant, Outcome
 from .units import Unit
 
@@ -60,7 +58,7 @@ def _in_processes(
     for variable in _ONE_THREAD:  # or each process would want all cores for its matrices
         os.environ.setdefault(variable, "1")
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=belong_to_parent) as pool:
         waiting = {pool.submit(_run, unit): unit for unit in units}
         try:
             for future in as_completed(waiting):
@@ -75,16 +73,3 @@ def _in_processes(
 
 def _run(unit: Unit) -> list[Outcome]:
     return unit.run(lambda: None)
-
-
-def _prepare() -> None:
-    """Ctrl-C is for the parent, which ends its workers; and none of them outlives it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _die_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)

@@ -6,12 +6,11 @@ much is known of a holiday that has never been seen.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
+from ..calendar import utc_offsets
 from .model import Event, EventCalendar, Kind
 
 Floats = npt.NDArray[np.float64]
@@ -19,8 +18,6 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _DAY = 86_400
-# All zones' offsets change on a quarter of an hour.
-_QUARTER = 900
 # People who are free tomorrow stay up; the night belongs to the day before it.
 _MORNING, _EVENING = 6.0, 17.0
 # 1 January 1970 was a Thursday.
@@ -42,17 +39,9 @@ class WallClock:
 
 def wall_clock(times: Floats, zone: str) -> WallClock:
     """The wall clock of a zone (IANA) at the given times (Unix seconds, any shape)."""
-    tz = ZoneInfo(zone)
-    quarters, where = np.unique(np.floor(times / _QUARTER).astype(np.int64), return_inverse=True)
-    offsets = np.array([_offset(int(quarter) * _QUARTER, tz) for quarter in quarters])
-    local = times + (offsets[where.reshape(times.shape)] if offsets.size else 0.0)
+    local = times + utc_offsets(times.ravel(), zone).reshape(times.shape)
     day = np.floor(local / _DAY).astype(np.int64)
     return WallClock(day, (local - day * _DAY) / 3600)
-
-
-def _offset(at: int, tz: ZoneInfo) -> float:
-    offset = datetime.fromtimestamp(at, tz).utcoffset()
-    return offset.total_seconds() if offset else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..events.days import WallClock, wall_clock
+from ..calendar import days_back, local_clock
 from ..series import Values
 
 Indices = npt.NDArray[np.int64]
@@ -82,8 +82,8 @@ def features(
     columns.append(level - np.log(unit))
     nexts = []
     times: Values = start + STEP * at.astype(float)
-    clock = wall_clock(times, zone)
-    for back in _shifts(clock, times, zone):
+    clock = local_clock(times, zone)
+    for back in _shifts(times, zone):
         past = _Past.around(values, at - back, window)
         peak = log(past.peak)
         nexts.append(peak - log(past.level))
@@ -96,7 +96,7 @@ def features(
             log(past.after) - log(past.longer_level),
         ]
     columns += _over_days(nexts)
-    columns += [np.floor(clock.hour * 60), clock.weekday.astype(float)]
+    columns += [np.floor(clock.second / STEP), clock.weekday.astype(float)]
     table = np.column_stack(columns)
     return Rows(np.where(np.isfinite(table), table, UNKNOWN), level)
 
@@ -193,18 +193,11 @@ def _over_days(columns: list[Values]) -> list[Values]:
     return [_mean(stacked), np.where(known.any(axis=1), highest, np.nan)]
 
 
-def _shifts(clock: WallClock, times: Values, zone: str) -> list[Indices]:
+def _shifts(times: Values, zone: str) -> list[Indices]:
     """How many minutes back the same wall-clock time lies on each of the earlier days."""
     if zone == "UTC":
         return [np.full(len(times), days * DAY) for days in _DAYS_BACK]
-    here = _offset(clock, times)
-    shifts = []
-    for days in _DAYS_BACK:
-        then = times - days * 86_400.0
-        moved = _offset(wall_clock(then, zone), then) - here
-        shifts.append(days * DAY + np.rint(moved / STEP).astype(np.int64))
-    return shifts
-
-
-def _offset(clock: WallClock, times: Values) -> Values:
-    return clock.day * 86_400.0 + clock.hour * 3_600.0 - times
+    return [
+        np.rint((times - days_back(times, days, zone)) / STEP).astype(np.int64)
+        for days in _DAYS_BACK
+    ]

@@ -5,6 +5,7 @@ import math
 import re
 from decimal import Decimal
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -125,3 +126,35 @@ def within(value: float, name: str, lowest: float, highest: float) -> float:
             f"not {format_duration(value)}"
         )
     return value
+
+
+def http_url(value: str, *, credentials: str) -> str:
+    """The URL of a service, if it is one; `credentials` says where its secrets belong instead.
+
+    Raises:
+        ValueError: it is no URL, or holds a secret; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # its message repeats the URL
+        raise ValueError("url is not a valid URL") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("url must start with http:// or https:// and name a host")
+    try:
+        parts.port  # noqa: B018 - reading it is what checks it
+    except ValueError:
+        raise ValueError("url is not a valid URL: it has a port that is not a number") from None
+    if parts.username or parts.password:
+        raise ValueError(f"url must hold no credentials: use {credentials}")
+    return value
+
+
+def patience(seconds: float) -> float:
+    """A timeout for one request, if it makes sense.
+
+    Raises:
+        ValueError: it is shorter than a second or longer than a minute.
+    """
+    if not 1 <= seconds <= 60:
+        raise ValueError("timeout must be between 1s and 1m")
+    return seconds
