@@ -50,6 +50,27 @@ def stable(desired, current, *past, up=0.0, down=300.0):
     return answer.replicas, answer.by
 
 
+def test_what_was_foreseen_holds_for_its_own_window():
+    behavior = Behavior(down=Rules(stabilization=300, policies=(), foreseen=60))
+    past = [
+        Recommendation(NOW - 100, 9, foreseen=True),
+        Recommendation(NOW - 100, 7),
+        Recommendation(NOW - 50, 5, foreseen=True),
+    ]
+
+    def answer(*recent):
+        return stabilize(3, current=9, recent=recent, behavior=behavior, now=NOW).replicas
+
+    assert answer(past[0]) == 3
+    assert answer(past[0], past[2]) == 5
+    assert answer(*past) == 7
+
+
+def test_a_window_that_was_set_holds_for_what_was_foreseen_too():
+    down = Rules(stabilization=300, policies=())
+    assert down.window(foreseen=True) == down.window(foreseen=False) == 300
+
+
 def test_without_a_past_the_recommendation_stands():
     assert stable(3, 10) == (3, None)
     assert stable(20, 10) == (20, None)

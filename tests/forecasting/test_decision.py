@@ -252,6 +252,33 @@ def test_a_fresh_start_does_not_scale_down_at_once(decide_on, flat, now):
     assert decide_on((10.0, flat(0.0)), replicas=10, memory=memory).desired == 1
 
 
+@pytest.mark.parametrize(
+    ("demand", "forecast", "foreseen"),
+    [(40.0, 60.0, True), (60.0, 40.0, False), (60.0, 60.0, True), (40.0, None, False)],
+)
+def test_a_recommendation_is_foreseen_where_a_forecast_asks_for_it(
+    demand, forecast, foreseen, decide_on, flat, now
+):
+    seen = demand if forecast is None else (demand, flat(forecast))
+    after = Memory().after(decide_on(seen, replicas=1), Behavior(), now)
+    assert [past.foreseen for past in after.recommendations] == [foreseen]
+
+
+def test_beside_a_metric_without_a_forecast_nothing_counts_as_foreseen(decide_on, flat):
+    decision = decide_on((40.0, flat(90.0)), 10.0, replicas=5)
+    assert decision.proposed == 9
+    assert not decision.foreseen
+
+
+def test_what_was_foreseen_is_let_go_at_once_and_a_surprise_is_not(decide_on, flat, now):
+    def desired(*, foreseen):
+        memory = Memory((Recommendation(now - 60, 10, foreseen=foreseen),))
+        return decide_on((30.0, flat(40.0)), replicas=10, memory=memory).desired
+
+    assert desired(foreseen=True) == 4
+    assert desired(foreseen=False) == 10
+
+
 def test_memory_keeps_the_proposal_and_forgets_what_is_too_old(decide_on, flat, now):
     past = tuple(Recommendation(now - age, 10) for age in (301, 300, 299))
     changes = (Change(now - 20, 9, 10),)

@@ -102,6 +102,13 @@ class MetricAnswer:
     untrusted: Undecided | None = None
     hold: Undecided | None = None
 
+    @property
+    def foreseen(self) -> bool:
+        """Whether a forecast or a known event asks for at least as much as what nobody foresaw."""
+        if self.predicted is None:
+            return False
+        return max(self.predicted, self.event or 0) >= max(self.reactive or 0, self.derivative or 0)
+
 
 def answer_metric(
     seen: MetricObservation,

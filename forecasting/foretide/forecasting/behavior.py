@@ -3,6 +3,10 @@
 Source: Kubernetes 1.35, pkg/controller/podautoscaler/horizontal.go
 (stabilizeRecommendationWithBehaviors, convertDesiredReplicasWithBehaviorRate). Pure functions over
 what the caller remembers, so that the same code serves the operator and a replay of history.
+
+One thing HPA cannot know: whether a recommendation was foreseen. HPA's five minutes before scaling
+down protect from what it does not see coming. Whoever has seen what comes over the lead time would
+only pay for them, so a recommendation that a forecast made holds for `foreseen` seconds.
 """
 
 import math
@@ -37,12 +41,22 @@ class RatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One direction. `stabilization` is in seconds, `tolerance` a share of 1."""
+    """One direction. `stabilization` is in seconds, `tolerance` a share of 1.
+
+    `foreseen` is the window (seconds) of recommendations that a forecast made; None: the same.
+    """
 
     stabilization: float
     policies: tuple[RatePolicy, ...]
     select: Select = Select.MAX
     tolerance: float = 0.1
+    foreseen: float | None = None
+
+    def window(self, *, foreseen: bool) -> float:
+        """For how long a recommendation counts, in seconds."""
+        if foreseen and self.foreseen is not None:
+            return self.foreseen
+        return self.stabilization
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,7 @@ class Behavior:
     down: Rules = Rules(
         stabilization=300,
         policies=(RatePolicy(PolicyType.PERCENT, 100, 15),),
+        foreseen=0,
     )
 
     @property
@@ -71,10 +86,11 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What was recommended at a time, before stabilisation."""
+    """What was recommended at a time, before stabilisation, and whether a forecast did so."""
 
     at: float
     replicas: int
+    foreseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +126,9 @@ def stabilize(
     """Follow the lowest recent recommendation on the way up, the highest on the way down."""
     lowest = highest = desired
     for past in recent:
-        if past.at > now - behavior.up.stabilization:
+        if past.at > now - behavior.up.window(foreseen=past.foreseen):
             lowest = min(lowest, past.replicas)
-        if past.at > now - behavior.down.stabilization:
+        if past.at > now - behavior.down.window(foreseen=past.foreseen):
             highest = max(highest, past.replicas)
     stable = min(max(current, lowest), highest)
     if stable == desired:

@@ -108,7 +108,10 @@ class Memory:
         recent = tuple(past for past in self.recommendations if past.at > horizon)
         return replace(
             self,
-            recommendations=(*recent, Recommendation(now, decision.proposed)),
+            recommendations=(
+                *recent,
+                Recommendation(now, decision.proposed, foreseen=decision.foreseen),
+            ),
             spending=decision.spending or self.spending,
             slo=decision.slo.state if decision.slo else self.slo,
         )
@@ -136,6 +139,13 @@ class Decision:
     guard: Guarded | None = None
     slo: SloStep | None = None
     spending: Spending | None = None
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether what is proposed was foreseen, and nothing else would ask without a forecast."""
+        if self.metric is None or not self.answers[self.metric].foreseen:
+            return False
+        return all(answer.predicted is not None for answer in self.answers)
 
     @property
     def held(self) -> bool:

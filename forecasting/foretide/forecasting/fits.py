@@ -62,7 +62,9 @@ def _look_ahead(
         return NOT_WANTED
     if (lacking := horizon.enough(past.minutes, request)) is not None:
         return lacking
-    workload = Workload(need.per_replica, need.min_replicas, need.lead, need.stabilization)
+    workload = Workload(
+        need.per_replica, need.min_replicas, need.lead, need.stabilization, need.foreseen
+    )
     wanted = fitting.LookaheadRequest(
         workload=workload,
         window=need.window,

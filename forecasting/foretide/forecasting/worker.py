@@ -27,9 +27,9 @@ NOT_WANTED = Undecided("NotWanted", "spec.forecast.engine makes no such forecast
 class LookaheadNeed:
     """What the forecast of the coming maximum is for.
 
-    `window`, `lead` and `stabilization` are in minutes: how far ahead is looked, how long replicas
-    take to be ready, and how long they stay once they were asked for. `per_replica` is the safe
-    load, in the unit of demand.
+    `window`, `lead`, `stabilization` and `foreseen` are in minutes: how far ahead is looked, how
+    long replicas take to be ready, and how long they stay once they were asked for, by what nobody
+    foresaw and by the forecast. `per_replica` is the safe load, in the unit of demand.
     """
 
     window: int
@@ -38,6 +38,7 @@ class LookaheadNeed:
     min_replicas: int
     target_utilization: float
     stabilization: int = 5
+    foreseen: int = 0
 
 
 class StoredHistory(Protocol):

@@ -121,12 +121,13 @@ def _lookahead(need: Need) -> LookaheadNeed:
         per_replica=need.metric.per_replica,
         min_replicas=need.policy.min_replicas,
         target_utilization=need.metric.target_utilization,
-        stabilization=_stabilization(need.policy.behavior),
+        stabilization=_window(need.policy.behavior, foreseen=False),
+        foreseen=_window(need.policy.behavior, foreseen=True),
     )
 
 
-def _stabilization(behavior: Behavior) -> int:
-    return math.ceil(behavior.down.stabilization / _MINUTE)
+def _window(behavior: Behavior, *, foreseen: bool) -> int:
+    return math.ceil(behavior.down.window(foreseen=foreseen) / _MINUTE)
 
 
 def _minutes(seconds: float) -> int:

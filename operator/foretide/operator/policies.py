@@ -87,8 +87,11 @@ def _behavior(spec: PredictiveScalerSpec) -> Behavior:
     fading = max(longest_range(query) for metric in spec.metrics for query in _asked(metric))
     if fading <= 0:
         return behavior
-    window = max(behavior.down.stabilization, fading + _FADING_MARGIN)
-    return replace(behavior, down=replace(behavior.down, stabilization=window))
+    least = fading + _FADING_MARGIN
+    down = behavior.down
+    foreseen = None if down.foreseen is None else max(down.foreseen, least)
+    down = replace(down, stabilization=max(down.stabilization, least), foreseen=foreseen)
+    return replace(behavior, down=down)
 
 
 def _asked(metric: MetricSpec) -> tuple[str, ...]:

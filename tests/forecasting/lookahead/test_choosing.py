@@ -1,15 +1,27 @@
 """Finding a plan by replay."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foretide.forecasting.behavior import Behavior
-from foretide.forecasting.demand import Undecided
+from foretide.forecasting.behavior import Behavior, Change
+from foretide.forecasting.decision import (
+    Memory,
+    MetricObservation,
+    MetricPolicy,
+    Observation,
+    ScalingPolicy,
+    decide,
+)
+from foretide.forecasting.demand import Reading, Undecided
+from foretide.forecasting.forecast import PeakForecast
 from foretide.forecasting.lookahead.choosing import (
     Workload,
     _hpa,
+    _planned,
     choose,
     trailing_minimum,
 )
@@ -72,6 +84,37 @@ def test_the_replayed_hpa_is_the_real_one_where_no_rate_policy_binds():
         replicas = real.step(value, replicas, 60.0 * minute)
         same += replicas == replayed[minute]
     assert same >= 0.995 * len(demand)
+
+
+def test_a_surprise_is_held_for_the_window_and_what_was_foreseen_is_not():
+    known = np.array([1.0, 8.0, *[1.0] * 8])
+    plans = np.vstack([np.full(10, 2.0), np.array([2.0, 9.0, *[2.0] * 8])])
+    workload = Workload(per_replica=1.0, min_replicas=2, lead=3, stabilization=5)
+    surprised, foreseen = _planned(plans, known, np.array([1e-9, 1e-9]), workload)
+    assert surprised.tolist() == [2, 8, 8, 8, 8, 8, 2, 2, 2, 2]
+    assert foreseen.tolist() == [2, 9, 2, 2, 2, 2, 2, 2, 2, 2]
+
+
+def test_the_replayed_plan_is_what_the_decision_makes_of_it():
+    """The same forecasts through the operator's own decision, minute by minute."""
+    demand = wave(1_500, noise=0.2)
+    quantiles = perfect(demand[1:]) * np.linspace(0.8, 1.2, len(LEVELS))[:, None]
+    peaks = planned_peak(quantiles, 1.0, 0.0, 30.0)
+    slack = 0.15
+    workload = Workload(per_replica=1.0, min_replicas=2, lead=3)
+    (replayed,) = _planned(peaks[None, :], demand[:-1], np.array([slack]), workload)
+    policy = ScalingPolicy(2, 10_000, (MetricPolicy("demand", 1.0),), 180.0)
+    memory, replicas = Memory(), int(replayed[0])
+    for minute, known in enumerate(demand[:-1]):
+        now = 60.0 * minute
+        peak = PeakForecast("", now, now, peaks[minute], peaks[minute], 0.9, slack)
+        seen = Observation(replicas, (MetricObservation(Reading(known, now), peak),))
+        decision = decide(seen, policy, memory, now=now)
+        memory = memory.after(decision, policy.behavior, now)
+        change = Change(now, replicas, decision.desired)
+        memory = replace(memory, changes=(*memory.changes[-20:], change))
+        replicas = decision.desired
+        assert replicas == replayed[minute]
 
 
 def test_a_workload_without_a_window_for_scaling_down_is_replayed_too():

@@ -19,7 +19,8 @@ def read(spec):
 
 
 def test_the_policy_holds_what_a_decision_needs(read):
-    policy = to_policy(read(minReplicas=2, forecast={"leadTime": "4m"}))
+    metrics = [{"query": "sum(requests)", "perReplica": 100}]
+    policy = to_policy(read(minReplicas=2, forecast={"leadTime": "4m"}, metrics=metrics))
     assert (policy.min_replicas, policy.max_replicas, policy.lead_time) == (2, 20, 240)
     assert policy.behavior == Behavior()
     assert policy.metrics == (MetricPolicy("demand", 100.0, 0.7),)
@@ -78,13 +79,14 @@ def test_safe_loads_of_other_metrics_change_nothing(read):
 
 
 @pytest.mark.parametrize(
-    ("query", "window"),
-    [("demand", 300), ("rate(a[2m])", 300), ("rate(a[4m]) + rate(b[10m])", 660)],
+    ("query", "window", "foreseen"),
+    [("demand", 300, 0), ("rate(a[2m])", 300, 180), ("rate(a[4m]) + rate(b[10m])", 660, 660)],
 )
-def test_scaling_down_looks_back_over_the_range_of_the_query(read, query, window):
+def test_scaling_down_looks_back_over_the_range_of_the_query(read, query, window, foreseen):
     """While a metric dies, rate(…[10m]) falls for ten minutes."""
     policy = to_policy(read(metrics=[{"query": query, "perReplica": 1}]))
-    assert policy.behavior.down.stabilization == window
+    assert policy.behavior.down.window(foreseen=False) == window
+    assert policy.behavior.down.window(foreseen=True) == foreseen
     assert policy.behavior.up.stabilization == 0
 
 

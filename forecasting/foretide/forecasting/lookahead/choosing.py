@@ -35,16 +35,18 @@ _UNUSUAL = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is replayed. `lead` and `stabilization` are in minutes, `per_replica` in demand.
+    """What is replayed. `lead` and the windows are in minutes, `per_replica` in demand.
 
     Like HPA's, the window for scaling down holds the recommendations that are younger than it: five
-    minutes of it are those of this minute and of the four before.
+    minutes of it are those of this minute and of the four before. Those that the forecast makes
+    count for `foreseen` minutes only.
     """
 
     per_replica: float
     min_replicas: int
     lead: int
     stabilization: int = 5
+    foreseen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,11 @@ class _Curve:
 
 
 def calm_share(target: float) -> float:
-    """The share of the gain that may be spent on calm: little where little headroom is wanted."""
-    return min(_FOR_CALM, max(0.05, 0.95 * (1 / target - 1)))
+    """The share of the gain that may be spent on calm: none where hardly any headroom is wanted.
+
+    Who asks for 85 % utilisation counts replicas; who asks for 70 % has some to spare.
+    """
+    return min(_FOR_CALM, max(0.0, 2.0 * (1 / target - 1) - 0.45))
 
 
 def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
@@ -159,19 +164,23 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
 def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) -> Values:
     """The replicas of each plan by the minute, shape (plans, n); `slack` has shape (plans)."""
     plans, minutes = peaks.shape
-    floor = np.maximum(np.ceil(known / workload.per_replica), workload.min_replicas)
     # By the minute first: the loop below reads one minute of all plans at a time.
-    need = np.maximum(np.ceil(peaks), floor).T.copy()
+    reactive = np.ceil(known / workload.per_replica)[:, None]
+    foreseen = np.ceil(peaks).T.copy()
+    need = np.maximum(foreseen, np.maximum(reactive, workload.min_replicas))
+    surprised = foreseen < reactive
     calm = np.ceil(need * (1 + slack / 3) * (1 - 1e-9))
     most = np.floor(need * (1 + slack) + 1e-9)
-    proposals = np.zeros((max(1, workload.stabilization), plans))
+    surprises = np.zeros((max(1, workload.stabilization), plans))
+    proposals = np.zeros((max(1, workload.foreseen), plans))
     desired = np.empty((minutes, plans))
     count = calm[0].copy()
     for minute in range(minutes):
         steady = (count >= need[minute]) & (count <= most[minute])
         asked = np.where(steady, count, calm[minute])
+        surprises[minute % len(surprises)] = np.where(surprised[minute], asked, 0.0)
         proposals[minute % len(proposals)] = asked
-        highest = proposals.max(axis=0)
+        highest = np.maximum(surprises.max(axis=0), proposals.max(axis=0))
         count = np.where(asked > count, asked, np.minimum(count, highest))
         desired[minute] = count
     return desired.T

@@ -28,7 +28,7 @@ class ScalingRulesSpec(ApiModel):
         default=None,
         ge=0,
         le=3600,
-        description="Past recommendations of this many seconds are considered: the lowest when scaling up (default 0), the highest when scaling down (default 300, and never less than the longest range in a query and a minute, over which it fades when its series die).",
+        description="Past recommendations of this many seconds are considered: the lowest when scaling up (default 0), the highest when scaling down (default 300 for those that no forecast made and 0 for those that one did; never less than the longest range in a query and a minute, over which it fades when its series die).",
     )
     select_policy: hpa.Select | None = Field(
         default=None,
@@ -48,6 +48,8 @@ class ScalingRulesSpec(ApiModel):
         """These rules, with what is not given taken from the default."""
         return hpa.Rules(
             stabilization=_or(self.stabilization_window_seconds, default.stabilization),
+            # A window that somebody has set holds for everything.
+            foreseen=default.foreseen if self.stabilization_window_seconds is None else None,
             policies=default.policies
             if self.policies is None
             else tuple(
