@@ -26,8 +26,8 @@ _TOLERANCE = 0.1
 _AS_SAFE = 1e-4
 _CHEAPER = 0.985
 # Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
-_FOR_CALM, _FOR_SAFETY = 0.4, 0.5
-_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)
+_FOR_CALM, _FOR_SAFETY = 0.5, 0.5
+_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 _EVENNESSES = (0.0, 0.5, 1.0)
 # A replay of a week is no proof: another evenness than 1 must be cheaper by this to be taken.
 _UNUSUAL = 0.02
@@ -82,7 +82,7 @@ def choose(
     outcomes = _score(_planned(peaks, known, slacks[:, 0], workload), demand, workload)
     count = len(_SAFETIES)
     curves = [
-        _Curve(float(grid[first, 0]), float(grid[first, 1]), outcomes[first : first + count])
+        _Curve.of(float(grid[first, 0]), float(grid[first, 1]), outcomes[first : first + count])
         for first in range(0, len(grid), count)
     ]
     return [
@@ -97,18 +97,31 @@ class _Curve:
 
     slack: float
     evenness: float
-    outcomes: list[Outcome]
+    costs: Values
+    unders: Values
+
+    @classmethod
+    def of(cls, slack: float, evenness: float, outcomes: Sequence[Outcome]) -> "_Curve":
+        """The curve through what a replay found; safer is never cheaper, nor worse."""
+        return cls(
+            slack,
+            evenness,
+            np.maximum.accumulate([outcome.replicas for outcome in outcomes]),
+            np.minimum.accumulate([outcome.under for outcome in outcomes]),
+        )
 
     def safe_cost(self, under: float) -> float:
         """The least cost of a plan that is as safe as that; infinite where there is none."""
-        return min((o.replicas for o in self.outcomes if o.under <= under + _AS_SAFE), default=inf)
+        wanted = under + _AS_SAFE
+        if self.unders[-1] > wanted:
+            return inf
+        return float(np.interp(wanted, self.unders[::-1], self.costs[::-1]))
 
     def at_cost(self, replicas: float) -> tuple[float, float]:
         """Safety and share of time under-provisioned of the plan that costs so much."""
-        costs = np.maximum.accumulate([outcome.replicas for outcome in self.outcomes])
-        unders = [outcome.under for outcome in self.outcomes]
-        return float(np.interp(replicas, costs, _SAFETIES)), float(
-            np.interp(replicas, costs, unders)
+        return (
+            float(np.interp(replicas, self.costs, _SAFETIES)),
+            float(np.interp(replicas, self.costs, self.unders)),
         )
 
 
