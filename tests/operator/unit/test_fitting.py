@@ -55,7 +55,8 @@ def children():
     return {process.pid for process in multiprocessing.active_children()}
 
 
-async def test_a_job_runs_in_another_process_and_its_answer_comes_back(fitter):
+async def test_a_job_runs_in_another_process_and_its_answer_comes_back(fitter, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # what the worker has, it sets
     fit = fitter(eval).fit
     pid = "__import__('os').getpid()"
     first = await fit(pid)
@@ -82,6 +83,7 @@ async def test_a_worker_that_dies_while_it_is_idle_costs_one_fit_at_most(fitter,
     assert answers[1] == 42
 
 
+@pytest.mark.slow
 async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, patience):
     before = children()
     one = fitter(time.sleep, timeout=1.5)
@@ -103,6 +105,7 @@ async def abandon(fits):
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_fits_that_wait_behind_abandoned_ones_always_get_an_answer(fitter):
     one = fitter(time.sleep, workers=2, timeout=1)
     for _ in range(4):
