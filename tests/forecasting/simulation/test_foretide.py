@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from foretide.forecasting.demand import Undecided
+from foretide.forecasting.lookahead import fitting
 from foretide.forecasting.simulation.foretide import FitSettings, ForetidePolicy, stages
 from foretide.forecasting.simulation.policies import hpa, prophet_only
 from foretide.forecasting.simulation.prophet import foresight, prophet_forecasts
@@ -11,6 +12,14 @@ from foretide.forecasting.simulation.replay import Setting, drive, replay
 
 DAY = 1_440
 FITS = FitSettings(refit_every=43_200.0, history=2 * 86_400.0, min_history=86_400.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick():
+    """Fewer trees: when something is known does not depend on how well it was learned."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_ROUNDS", 10)
+        yield
 
 
 @pytest.fixture(scope="module")
