@@ -156,7 +156,7 @@ def reference(counted, missing, unready, target, current, tolerance=0.1):
     return wanted
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=300)
 @given(
     st.lists(st.floats(0.01, 2.0), min_size=1, max_size=12),
     st.integers(0, 6),

@@ -194,7 +194,7 @@ def test_without_a_calendar_nothing_is_learned(waves, request_to):
 def test_an_outage_is_kept_out_and_told(waves, request_to, quick):
     daily, began = waves.demand, NOW - 3 * DAY + 43_200
     waves.demand = lambda at: 0.0 if began <= at < began + 7_200 else daily(at)
-    report = fit_demand(request_to(waves.url, history=6 * DAY, lookahead=AHEAD))
+    report = fit_demand(request_to(waves.url, history=4 * DAY, lookahead=AHEAD))
     (outage,) = report.excluded
     assert outage.reason == "Outage"
     assert outage.start == pytest.approx(began, abs=60)

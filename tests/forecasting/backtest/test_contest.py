@@ -96,11 +96,12 @@ def test_units_are_those_of_the_contestants(make_contest):
 
 
 def test_jitter_makes_policies_look_further_and_scores_a_mean(make_contest):
-    contest = make_contest(jitter=0.5, seeds=(1, 2))
+    shaken = {"jitter": 0.5, "delays": (180.0,), "targets": (0.7,)}
+    contest = make_contest(**shaken, seeds=(1, 2))
     assert contest.asking(100.0, 0.7).delay == pytest.approx(140.0)
     assert contest.happening(100.0, 1).delay == 100.0
     alone = [
-        work(units([make_contest(jitter=0.5, seeds=(seed,))]), jobs=1, progress=quiet)
+        work(units([make_contest(**shaken, seeds=(seed,))]), jobs=1, progress=quiet)
         for seed in (1, 2)
     ]
     both = work(units([contest]), jobs=1, progress=quiet)
