@@ -190,6 +190,7 @@ def test_two_weeks_of_history_show_the_weekend(fit):
     assert forecast.median[0] < 0.5 * daily(saturday)
 
 
+@pytest.mark.slow
 def test_a_fit_prints_nothing():
     """In a worker nobody has set up logging, and its output is the operator's."""
     code = (

@@ -113,6 +113,7 @@ async def service(tmp_path, token_file, until):
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_a_kill(process, service, token_file, key):
     """Several writers, a SIGKILL in their midst, and a new start."""
     killed, url = process

@@ -39,6 +39,7 @@ def refusal(command, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_a_csv_is_played_and_settings_are_advised(command, wave_csv, tmp_path, capsys):
     figures, picture = tmp_path / "out" / "figures.json", tmp_path / "out" / "curves.png"
     status = command(

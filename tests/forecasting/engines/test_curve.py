@@ -14,6 +14,14 @@ from foretide.forecasting.series import Series
 DAY, STEP = 86_400.0, 600.0
 
 
+def of_statsforecast(name):
+    """Slow: it brings a compiler of its own, and takes four seconds to import."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+STATSFORECAST = [of_statsforecast(name) for name in ("MSTL", "AutoETS", "AutoTheta")]
+
+
 def test_a_grid_is_of_local_time_and_has_no_gaps():
     times = STEP * np.arange(3 * 144)
     history = Series(0.0, STEP, times % DAY / 3600)
@@ -34,7 +42,7 @@ def test_demand_above_the_curve_stays_so_for_a_while(context):
     assert 100 < said[1] < 130
 
 
-@pytest.mark.parametrize("name", ["MSTL", "AutoETS", "AutoTheta", "Prophet"])
+@pytest.mark.parametrize("name", [*STATSFORECAST, "Prophet"])
 def test_libraries_continue_a_daily_pattern(name, make_history, context):
     history = make_history(6.0, step=1800.0, noise=0.02)
     coming = make_history(7.0, step=1800.0, noise=0.0).values[-48:]
@@ -50,7 +58,7 @@ def test_libraries_continue_a_daily_pattern(name, make_history, context):
     assert blind == pytest.approx(seen)
 
 
-@pytest.mark.parametrize("name", ["AutoETS", "Prophet"])
+@pytest.mark.parametrize("name", [of_statsforecast("AutoETS"), "Prophet"])
 def test_too_little_history_is_said(name, context):
     answer = engine_named(name).fit(Series(0.0, STEP, np.ones(30)), context)
     assert isinstance(answer, Undecided)
