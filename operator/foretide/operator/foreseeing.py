@@ -7,6 +7,7 @@ chosen by name, or while demand itself is unknown; else nothing, with the reason
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from foretide.forecasting.decision import MetricPolicy
 from foretide.forecasting.demand import Demand, Reading, Undecided
@@ -21,6 +22,7 @@ from .asking import SWITCHED_OFF
 from .forecasts import NOT_FITTED_YET, Slot
 
 Foreseen = Forecast | PeakForecast | Undecided
+Made = TypeVar("Made")
 
 # Seconds. Demand by the minute hardly changes within them, and a prediction costs a millisecond.
 _ASKED_EVERY = 14.0
@@ -57,7 +59,7 @@ def foresee(
     if not wanted:
         return Outlook(SWITCHED_OFF)
     if not spec.looks_ahead:
-        return Outlook(slot.horizon)
+        return Outlook(_asked_for(slot.horizon))
     plan = plan_of(slot, spec, target_utilization, now)
     if isinstance(plan, Undecided):
         return Outlook(plan, plan)
@@ -74,7 +76,7 @@ def plan_of(
     """The plan by which the model of the coming maximum is acted on, or why it is not."""
     model = slot.model_at(now, spec.refit_every)
     if isinstance(model, Undecided):
-        return NOT_FITTED_YET if model.reason == NOT_WANTED.reason else model
+        return _asked_for(model)
     choice = model.choice(target_utilization)
     if spec.quantile is not None:
         found = choice.plan if choice is not None else None
@@ -129,6 +131,12 @@ def lifted(forecast: Foreseen, waiting: float) -> Foreseen:
         upper=tuple(value + waiting for value in forecast.upper),
         median=tuple(value + waiting for value in forecast.median),
     )
+
+
+def _asked_for(made: Made) -> Made | Undecided:
+    """What the last fit has made; what it was not asked for is on its way now."""
+    missing = isinstance(made, Undecided) and made.reason == NOT_WANTED.reason
+    return NOT_FITTED_YET if missing else made
 
 
 def _peak(slot: Slot, recent: RecentDemand, plan: Plan, now: float) -> PeakForecast | Undecided:

@@ -65,6 +65,11 @@ def test_an_engine_that_was_chosen_by_name_is_the_one(see, slot):
     assert found.plan is None
 
 
+def test_an_engine_that_has_just_been_chosen_by_name_is_being_fitted(see, slot):
+    slot.horizon = NOT_WANTED
+    assert see(PROPHET).forecast is NOT_FITTED_YET
+
+
 def test_a_signal_that_is_off_says_so(see):
     assert see(wanted=False).forecast.reason == "SwitchedOff"
 
