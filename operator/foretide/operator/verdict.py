@@ -74,13 +74,13 @@ def of_decision(
     decision: Decision, target: Target, circumstances: Circumstances
 ) -> list[Condition]:
     """All conditions of a resource for which a decision was made."""
-    metrics = _metrics(decision)
+    metrics, active = _metrics(decision), _active(decision, circumstances)
     found = [
-        _ready(metrics, circumstances),
+        _ready(metrics, active, circumstances),
         metrics,
         _forecast(decision),
         _trusted(decision),
-        _active(decision, circumstances),
+        active,
         _limited(decision, target, circumstances),
         _conflict(circumstances),
         _events(circumstances.events),
@@ -89,7 +89,7 @@ def of_decision(
     return [condition for condition in found if condition is not None]
 
 
-def _ready(metrics: Condition, circumstances: Circumstances) -> Condition:
+def _ready(metrics: Condition, active: Condition, circumstances: Circumstances) -> Condition:
     def no(reason: str, message: str) -> Condition:
         return Condition(conditions.READY, False, reason, message)
 
@@ -105,6 +105,9 @@ def _ready(metrics: Condition, circumstances: Circumstances) -> Condition:
         return Condition(
             conditions.READY, True, "Recommending", "decides and reports, changes nothing"
         )
+    if active.holds is False:  # somebody wants it so: no fault, but scaling it is not
+        message = f"decides and reports, changes nothing: {active.message}"
+        return Condition(conditions.READY, True, active.reason, message)
     return Condition(conditions.READY, True, "Scaling", f"decides and {_does(circumstances)}")
 
 
@@ -252,7 +255,7 @@ def _store(store: StoreState | None) -> Condition | None:
 
 def _does(circumstances: Circumstances) -> str:
     if circumstances.actuation is Actuation.HPA_FLOOR:
-        return "holds up the minimum of the target's autoscaler"
+        return "holds up the minimum of the target's autoscaler where more is to come"
     return "changes the target's replicas"
 
 

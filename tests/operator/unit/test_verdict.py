@@ -94,7 +94,28 @@ def test_another_owner_does_not_matter_to_a_recommendation_but_is_told(judge):
 def test_the_kill_switch_is_told_as_the_reason(judge):
     found, _ = judge(kill_switch=True)
     assert found["ScalingActive"] == (False, "KillSwitch")
-    assert found["Ready"][0] is True
+    assert found["Ready"] == (True, "KillSwitch")
+
+
+OFF = decision(source=Source.DISABLED, desired=0, proposed=0, current=0, metric=None)
+
+
+@pytest.mark.parametrize(
+    ("made", "circumstances", "reason"),
+    [
+        (None, {"mode": Mode.RECOMMEND}, "Recommending"),
+        (None, {"mode": Mode.RECOMMEND, "kill_switch": True}, "Recommending"),
+        (None, {"kill_switch": True}, "KillSwitch"),
+        (None, {"kill_switch": True, "actuation": Actuation.HPA_FLOOR}, "KillSwitch"),
+        (OFF, {}, "ScalingDisabled"),
+    ],
+)
+def test_who_changes_nothing_does_not_say_that_it_does(judge, made, circumstances, reason):
+    found, messages = judge(made, **circumstances)
+    assert found["Ready"] == (True, reason)
+    assert "changes nothing" in messages["Ready"]
+    assert "changes the target" not in messages["Ready"]
+    assert "holds up" not in messages["Ready"]
 
 
 def test_a_change_that_was_refused_is_told_with_the_reason(judge):
@@ -105,9 +126,7 @@ def test_a_change_that_was_refused_is_told_with_the_reason(judge):
 
 
 def test_a_target_that_is_off_is_told(judge):
-    found, _ = judge(
-        decision(source=Source.DISABLED, desired=0, proposed=0, current=0, metric=None)
-    )
+    found, _ = judge(OFF)
     assert found["ScalingActive"] == (False, "ScalingDisabled")
 
 
@@ -214,8 +233,9 @@ def test_a_minimum_that_is_held_up_is_told_as_what_it_is(judge, outcome, active)
     found, messages = judge(actuation=Actuation.HPA_FLOOR, floor=floor)
     assert found["ScalingActive"] == (active, f"Floor{outcome}")
     assert messages["ScalingActive"] == floor.message
-    assert found["Ready"] == (True, "Scaling")
-    assert "minimum of the target's autoscaler" in messages["Ready"]
+    assert found["Ready"] == (True, "Scaling" if active else "FloorYielded")
+    told = "minimum of the target's autoscaler where more is to come" if active else "is left at 2"
+    assert told in messages["Ready"]
     assert "PredictiveScaler" in messages["Conflict"]
 
 
