@@ -21,10 +21,16 @@ STORE = "StoreAvailable"
 NEGATIVE = frozenset({LIMITED, CONFLICT})
 # Of each message so much stands in status: ten metrics may all have something to complain of.
 LONGEST_MESSAGE = 400
+# Reasons that come and go every day as they should: at night a minimum is more than is needed.
+ROUTINE = frozenset({"TooFewReplicas"})
 # Reasons for which an unwelcome answer is what was asked for, or no fault of anybody.
-UNREMARKABLE = frozenset(
-    {"SwitchedOff", "NoArrivalQuery", "NoHistoryQuery", "NotWanted", "NoBetterThanReactive"}
-)
+UNREMARKABLE = ROUTINE | {
+    "SwitchedOff",
+    "NoArrivalQuery",
+    "NoHistoryQuery",
+    "NotWanted",
+    "NoBetterThanReactive",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from foretide.forecasting.trust import TrustMeter
 
 from .api.slo import SloStatus
 from .api.status import PredictiveScalerStatus, Trust
-from .conditions import FORECAST, TRUSTED, parse_timestamp
+from .conditions import FORECAST, ROUTINE, TRUSTED, parse_timestamp
 
 _UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
 # Minutes; far more than any meter holds.
@@ -63,7 +63,7 @@ def recall(status: Any, now: float) -> Recalled:
         trust=dict(_meters(status)),
         start_history=StartHistory.from_lines(_lines(status, "leadTime", "startUps"), now),
         shadow=Shadow.from_figures(_lines(status, "shadow", "hours")),
-        announced=conditions,
+        announced={kind: said for kind, said in conditions.items() if said[1] not in ROUTINE},
         # One that was not trusted is not worth waiting for.
         forecast_was_available=conditions.get(FORECAST, ("",))[0] == "True"
         and conditions.get(TRUSTED, ("True",))[0] != "False",

@@ -10,7 +10,7 @@ from foretide.forecasting.slo import SloPhase
 from . import conditions
 from .api.predictivescaler import Actuation, Mode
 from .cluster import Target
-from .conditions import UNREMARKABLE, Condition
+from .conditions import ROUTINE, UNREMARKABLE, Condition
 from .forecasts import NOT_FITTED_YET
 from .hpa import Floor
 from .hpa_floor import Outcome
@@ -266,13 +266,14 @@ def _owned_message(owner: str) -> str:
 def news(announced: dict[str, tuple[str, str]], current: Sequence[Condition]) -> list[Condition]:
     """The conditions that have become good or bad since they were last announced.
 
-    A first appearance is news only when it is bad. What is returned is marked as announced.
+    A first appearance is news only when it is bad, and what is routine never is. What is returned
+    is marked as announced.
     """
     changed = []
     for condition in current:
         before = announced.get(condition.type)
         after = (condition.status, condition.reason)
-        if before == after or condition.holds is None:
+        if before == after or condition.holds is None or condition.reason in ROUTINE:
             continue
         announced[condition.type] = after
         if condition.is_bad or (before is not None and before[0] != condition.status):

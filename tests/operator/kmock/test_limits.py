@@ -80,6 +80,20 @@ async def test_the_bounds_of_the_spec_are_told_when_they_hold(cluster, demand, o
     assert cluster.message("ScalingLimited") == "40 wanted, 6 allowed"
 
 
+async def test_a_night_at_the_minimum_is_told_but_is_no_news(cluster, clock, demand, operator):
+    await cluster.deployment(replicas=5)
+    demand.answer = 50
+    await cluster.scaler(minReplicas=5)
+    await operator.until(cluster.status)
+    clock.advance(6 * MINUTE)
+    await operator.until(lambda: cluster.condition("ScalingLimited") == ("True", "TooFewReplicas"))
+    assert cluster.message("ScalingLimited") == "1 wanted, 5 allowed"
+    demand.answer = 250
+    await operator.until(lambda: cluster.condition("ScalingLimited") == ("False", "WithinLimits"))
+    assert not cluster.events("TooFewReplicas")
+    assert not cluster.events("WithinLimits")
+
+
 async def test_who_is_not_the_leader_writes_nothing_at_all(api, cluster, demand, operator):
     operator.leads = False
     await cluster.deployment(replicas=2)

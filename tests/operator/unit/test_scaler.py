@@ -116,6 +116,11 @@ def test_one_part_that_cannot_be_read_does_not_lose_the_others():
     assert scaler.announced == {"Ready": ("True", "Scaling")}
 
 
+def test_a_restart_at_night_makes_no_news_of_the_morning():
+    night = condition("ScalingLimited", True, "TooFewReplicas")
+    assert Scaler.from_body(body({"conditions": [night]})).announced == {}
+
+
 def test_trust_that_was_lost_stays_lost_after_a_restart():
     metric = {"name": "a", "trust": "Distrusted", "harmMinutes": "4.2", "missedMinutes": "3.5"}
     status = {"decision": {"metrics": [metric]}}

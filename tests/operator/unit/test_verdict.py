@@ -370,6 +370,24 @@ def test_another_reason_to_be_good_is_no_news(announce):
     assert announce(Condition("Ready", True, "Recommending")) == []
 
 
+LIMITED = Condition("ScalingLimited", True, "TooManyReplicas")
+NIGHT = Condition("ScalingLimited", True, "TooFewReplicas")
+FREE = Condition("ScalingLimited", False, "WithinLimits")
+
+
+def test_a_night_at_the_minimum_is_no_news_and_neither_is_the_morning_after(announce):
+    assert not NIGHT.is_bad
+    assert announce(NIGHT) == announce(FREE) == []
+    assert announce(NIGHT) == announce(FREE) == []
+
+
+def test_a_day_at_the_maximum_is_news_and_its_end_too_whatever_comes_between(announce):
+    assert announce(FREE) == []
+    assert announce(LIMITED) == [("ScalingLimited", "TooManyReplicas")]
+    assert announce(NIGHT) == []
+    assert announce(FREE) == [("ScalingLimited", "WithinLimits")]
+
+
 def test_what_is_unknown_is_no_news_and_forgets_nothing(announce):
     unknown = Condition("Ready", None, "NotFittedYet")
     assert announce(unknown) == []
