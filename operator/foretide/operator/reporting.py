@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from foretide.forecasting.behavior import Change
-from foretide.forecasting.decision import Decision
+from foretide.forecasting.decision import Decision, MetricAnswer
 from foretide.forecasting.demand import Reading
 
 from . import conditions, verdict
@@ -169,14 +169,11 @@ class Reporter:
         for source, replicas in figures.items():
             self.telemetry.replicas.labels(*where, source).set(replicas)
         observed = seen.observation.metrics
-        for answer, slot, metric, report in zip(
-            answers, seen.slots, observed, seen.reports, strict=True
-        ):
+        for answer, slot, metric in zip(answers, seen.slots, observed, strict=True):
             here = (*where, answer.name)
             peak = math.nan if answer.peak is None else answer.peak
             self.telemetry.forecast_peak.labels(*here).set(peak)
-            trusted = math.nan if report.trust is None else float(not report.trust.lost)
-            self.telemetry.forecast_trusted.labels(*here).set(trusted)
+            self.telemetry.forecast_trusted.labels(*here).set(_trusted(answer))
             if not isinstance(metric.demand, Reading):
                 self.telemetry.demand.labels(*here).set(math.nan)
                 continue
@@ -184,6 +181,13 @@ class Reporter:
             slot.score(metric.demand.value, now)
             if slot.error_ratio is not None:
                 self.telemetry.forecast_error.labels(*here).set(slot.error_ratio)
+
+
+def _trusted(answer: MetricAnswer) -> float:
+    """As the condition ForecastTrusted: 1 (True), 0 (False), NaN (Unknown: there is none)."""
+    if answer.untrusted is None:
+        return 1.0
+    return 0.0 if answer.untrusted.reason in verdict.NOT_TRUSTED else math.nan
 
 
 def _most(figures: Iterable[int | None]) -> float:

@@ -50,7 +50,7 @@ class Telemetry:
         )
         self.forecast_trusted = Gauge(
             "foretide_forecast_trusted",
-            "1 where the forecast may act, 0 where it has lately done worse than HPA would have.",
+            "1 where the forecast acts, 0 where there is one that may not.",
             (*_RESOURCE, "metric"),
             registry=self.registry,
         )

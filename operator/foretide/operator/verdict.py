@@ -18,9 +18,9 @@ from .report import EventsReport
 from .rollups import StoreState
 
 # A forecast that is there, and may not act.
-_NOT_TRUSTED = frozenset({"Distrusted", "NoBetterThanReactive"})
+NOT_TRUSTED = frozenset({"Distrusted", "NoBetterThanReactive"})
 # Metrics that are not forecast because nobody asked for it.
-_NOT_FORECAST = UNREMARKABLE - _NOT_TRUSTED
+_NOT_FORECAST = UNREMARKABLE - NOT_TRUSTED
 # The normal course of scaling down, and of pods that start: no limit that somebody should know.
 _NORMAL = frozenset(
     {
@@ -126,7 +126,7 @@ def _metrics(decision: Decision) -> Condition:
 def _forecast(decision: Decision) -> Condition:
     """Whether there is a forecast for every metric that is to have one."""
     reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
-    lacking = [(name, why) for name, why in reasons if why.reason not in _NOT_TRUSTED]
+    lacking = [(name, why) for name, why in reasons if why.reason not in NOT_TRUSTED]
     if all(why.reason in _NOT_FORECAST for _, why in lacking) and len(lacking) < len(
         decision.answers
     ):
@@ -147,7 +147,7 @@ def _forecast(decision: Decision) -> Condition:
 def _trusted(decision: Decision) -> Condition:
     """Whether the forecasts that there are may act."""
     reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
-    doubted = [(name, why) for name, why in reasons if why.reason in _NOT_TRUSTED]
+    doubted = [(name, why) for name, why in reasons if why.reason in NOT_TRUSTED]
     if doubted:
         message = "; ".join(f"{name}: {why.message}" for name, why in doubted)
         return Condition(

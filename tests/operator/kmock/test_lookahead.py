@@ -1,5 +1,7 @@
 """Scaling by the model of the coming maximum: its plan, its trust, its window, its restart."""
 
+import math
+
 import pytest
 
 from foretide.forecasting.demand import Undecided
@@ -77,13 +79,26 @@ async def test_a_quantile_that_is_given_is_planned_for(cluster, foreseen):
 
 
 async def test_where_no_plan_is_better_than_hpa_the_forecast_does_not_act(
-    cluster, demand, foreseen
+    cluster, operator, foreseen
 ):
     none = Undecided("NoBetterThanReactive", "no plan would have been both safer and cheaper")
     await foreseen(plan=none, replicas=2)
     assert cluster.source() == "Headroom"
     assert cluster.replicas() == 4
     assert "both safer and cheaper" in cluster.metric()["message"]
+    sample = {"namespace": "default", "name": "shop", "metric": "demand"}
+    assert operator.sample("foretide_forecast_trusted", **sample) == 0
+
+
+async def test_a_forecast_that_there_is_not_is_neither_trusted_nor_distrusted(
+    cluster, demand, operator
+):
+    await cluster.deployment(replicas=2)
+    await cluster.scaler(forecast=AUTO)
+    await operator.until(lambda: cluster.condition("ForecastAvailable"))
+    await operator.tick(2)
+    sample = {"namespace": "default", "name": "shop", "metric": "demand"}
+    assert math.isnan(operator.sample("foretide_forecast_trusted", **sample))
 
 
 async def test_a_quantile_that_is_given_acts_where_no_plan_is_found(cluster, foreseen):
