@@ -12,6 +12,7 @@ from . import limits, verdict
 from .acting import Acted, Actor
 from .api.predictivescaler import Actuation, Mode
 from .cluster import Cluster, ClusterError, Target, TargetMissing
+from .conditions import Condition
 from .observing import Observer, Seen
 from .report import TickReport
 from .reporting import Reporter, ScalerGone
@@ -44,11 +45,10 @@ class Reconciler:
             await self.actor.release(scaler)
         spec = scaler.spec
         if spec is None or scaler.policy is None:
-            found = verdict.without_decision("InvalidSpec", scaler.invalid)
-            await self.reporter.report(scaler, {}, found, now)
+            await self._rest(scaler, verdict.without_decision("InvalidSpec", scaler.invalid), now)
             return
         if spec.mode is Mode.PAUSED:
-            await self.reporter.report(scaler, {}, verdict.paused(), now)
+            await self._rest(scaler, verdict.paused(), now)
             return
         try:
             target = await self.cluster.read_target(scaler.namespace, spec.scale_target_ref)
@@ -57,7 +57,7 @@ class Reconciler:
             if isinstance(error, TargetMissing):
                 scaler.memory = None
             found = verdict.without_decision(error.reason, error.message)
-            await self.reporter.report(scaler, {}, found, now)
+            await self._rest(scaler, found, now)
             return
         scaler.first_tick_at = scaler.first_tick_at or now
         seen = await self.observer.observe(scaler, spec, target, now)
@@ -85,6 +85,11 @@ class Reconciler:
             verdict.of_decision(decision, acted.target, circumstances),
             now,
         )
+
+    async def _rest(self, scaler: Scaler, found: list[Condition], now: float) -> None:
+        """Decide nothing, and tell why."""
+        self.reporter.measure_nothing(scaler)
+        await self.reporter.report(scaler, {}, found, now)
 
     def forget(self, scaler: Scaler) -> None:
         """The resource is gone: nothing is kept of it."""

@@ -153,6 +153,10 @@ class Reporter:
     ) -> None:
         """Set the operator's own metrics of a resource. What is not known is not a number."""
         where = (scaler.namespace, scaler.name)
+        names = frozenset(answer.name for answer in decision.answers)
+        for gone in scaler.measured - names:
+            self.telemetry.forget_metric(*where, gone)
+        scaler.measured = names
         self.telemetry.decisions.labels(*where, str(decision.source)).inc()
         self.telemetry.lead_time.labels(*where).set(seen.policy.lead_time)
         answers = decision.answers
@@ -179,8 +183,14 @@ class Reporter:
                 continue
             self.telemetry.demand.labels(*here).set(metric.demand.value)
             slot.score(metric.demand.value, now)
-            if slot.error_ratio is not None:
-                self.telemetry.forecast_error.labels(*here).set(slot.error_ratio)
+            error = math.nan if slot.error_ratio is None else slot.error_ratio
+            self.telemetry.forecast_error.labels(*here).set(error)
+
+    def measure_nothing(self, scaler: Scaler) -> None:
+        """Nothing is known of the resource now, so the last figures must not go on being shown."""
+        if scaler.measured:
+            self.telemetry.blank(scaler.namespace, scaler.name)
+            scaler.measured = frozenset()
 
 
 def _trusted(answer: MetricAnswer) -> float:

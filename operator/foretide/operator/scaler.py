@@ -44,7 +44,8 @@ class Scaler:
     for the surge, and `safe_loads`, what pods were last seen to request. `start_history`,
     `pod_watch` and `lead_time` are what has been learned of how long pods take to become ready.
     `floor_holder` is whose minimum is held up, `shadow` what would have been in Recommend mode,
-    `measures` what each metric measured by the last valid spec.
+    `measures` what each metric measured by the last valid spec, `measured` the metrics of which the
+    operator's own metrics show figures.
     """
 
     uid: str
@@ -80,6 +81,7 @@ class Scaler:
     forecast_was_available: bool = False
     first_tick_at: float = 0.0
     measures: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    measured: frozenset[str] = frozenset()
 
     @classmethod
     def from_body(cls, body: Mapping[str, Any], now: float | None = None) -> "Scaler":

@@ -132,15 +132,20 @@ class Telemetry:
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a resource that is gone."""
-        labels = {"namespace": namespace, "name": name}
-        for metric in (
-            self.decisions,
-            self.replicas,
-            self.demand,
-            self.forecast_error,
-            self.forecast_peak,
-            self.forecast_trusted,
-            self.lead_time,
-            self.changes,
-        ):
-            metric.remove_by_labels(labels)
+        self.blank(namespace, name)
+        for counter in (self.decisions, self.changes):
+            counter.remove_by_labels({"namespace": namespace, "name": name})
+
+    def blank(self, namespace: str, name: str) -> None:
+        """Drop what was measured of a resource that nothing is known of now; counts stay."""
+        for gauge in (self.replicas, self.lead_time, *self._of_metrics):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
+
+    def forget_metric(self, namespace: str, name: str, metric: str) -> None:
+        """Drop the series of a metric that the resource does not have any more."""
+        for gauge in self._of_metrics:
+            gauge.remove(namespace, name, metric)
+
+    @property
+    def _of_metrics(self) -> tuple[Gauge, ...]:
+        return self.demand, self.forecast_error, self.forecast_peak, self.forecast_trusted
