@@ -7,13 +7,14 @@ would go on being a conflict.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import quote, urlencode
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .cluster import Cluster, ClusterError
 from .fleet import Fleet
 from .hpa import sweep
+from .telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Census:
         cluster: Cluster,
         fleet: Fleet,
         namespaces: Iterable[str],
+        telemetry: Telemetry,
         *,
         may_write: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -38,27 +40,43 @@ class Census:
         self._cluster = cluster
         self._fleet = fleet
         self._namespaces = tuple(namespaces)
+        self._telemetry = telemetry
         self._may_write = may_write
+        self._troubles: dict[str, str] = {}
 
     async def keep(self, period: float = 300.0) -> None:
         """Sweep at once, then take a census and sweep each `period` seconds, for ever."""
-        await self.sweep()
+        await self._try("sweep of minimums", self.sweep)
         while True:
             await asyncio.sleep(period)
-            try:
-                await self.take()
-            except ClusterError as error:
-                logger.debug("No census: %s", error.message)
-            await self.sweep()
+            await self._try("census", self.take)
+            await self._try("sweep of minimums", self.sweep)
+
+    async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Nobody asks for this work, so that it fails is told: once, and when it works again."""
+        try:
+            await work()
+        except ClusterError as error:
+            self._telemetry.errors.labels(error.reason).inc()
+            if self._troubles.get(what) != error.reason:
+                logger.warning("The %s fails, and is tried again: %s", what, error.message)
+            self._troubles[what] = error.reason
+        except Exception:  # a mistake of ours must not end it for good
+            self._telemetry.errors.labels("Internal").inc()
+            if self._troubles.get(what) != "Internal":
+                logger.exception("The %s fails, and is tried again.", what)
+            self._troubles[what] = "Internal"
+        else:
+            if self._troubles.pop(what, None) is not None:
+                logger.info("The %s works again.", what)
 
     async def sweep(self) -> None:
-        """Give back the minimums that a resource which is gone, or has changed, has held up."""
-        try:
-            released = await sweep(self._cluster, self._namespaces, guard=self._may_write)
-        except ClusterError as error:
-            logger.debug("No sweep: %s", error.message)
-            return
-        for holder in released:
+        """Give back the minimums that a resource which is gone, or has changed, has held up.
+
+        Raises:
+            ClusterError: the API server does not say what there is; nothing is given back then.
+        """
+        for holder in await sweep(self._cluster, self._namespaces, guard=self._may_write):
             logger.info("%s has its own minimum again: nobody holds it any more.", holder)
 
     async def take(self) -> None:

@@ -128,6 +128,7 @@ async def run(options: RunOptions) -> int:
             cluster,
             fleet,
             options.namespaces,
+            telemetry,
             may_write=lambda: may_write() and not settings.current.kill_switch,
         )
         background.append(asyncio.create_task(census.keep()))

@@ -1,5 +1,9 @@
 """What was deleted while no watch told of it."""
 
+import asyncio
+import logging
+
+import aiohttp.web
 import kmock
 import pytest
 
@@ -15,7 +19,29 @@ def delete_unseen(api, resource, name):
 
 @pytest.fixture
 def census(operator):
-    return Census(operator.cluster, operator.fleet, ["default"])
+    return Census(
+        operator.cluster,
+        operator.fleet,
+        ["default"],
+        operator.telemetry,
+        may_write=lambda: True,
+    )
+
+
+@pytest.fixture
+async def kept(census):
+    """The census goes on by itself, hundreds of times a second."""
+    task = asyncio.create_task(census.keep(period=0.001))
+    yield
+    task.cancel()
+
+
+def told(caplog):
+    return [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name == "foretide.operator.census"
+    ]
 
 
 async def test_a_resource_that_is_gone_is_looked_after_no_more(api, cluster, operator, census):
@@ -52,3 +78,47 @@ async def test_what_is_there_stays(cluster, demand, operator, census):
     await operator.tick()
     assert len(operator.fleet) == 1
     assert cluster.condition("Conflict") == ("True", "OtherOwner")
+
+
+async def test_a_right_that_is_missing_is_seen_once_and_so_is_that_it_is_there_again(
+    api, operator, kept, eventually, caplog
+):
+    caplog.set_level(logging.INFO, "foretide.operator.census")
+    failures = 0
+
+    async def forbid(request):
+        nonlocal failures
+        by_us = request.headers.get("User-Agent") == "foretide"
+        if by_us and request.url.path.endswith("/horizontalpodautoscalers") and failures < 10:
+            failures += 1
+            status = {"reason": "Forbidden", "message": "cannot list horizontalpodautoscalers"}
+            return aiohttp.web.json_response(status, status=403)
+        return None
+
+    api.interventions.append(forbid)
+    await eventually(lambda: len(told(caplog)) == 2)
+    assert told(caplog) == [
+        (
+            "WARNING",
+            "The sweep of minimums fails, and is tried again: cannot list horizontalpodautoscalers",
+        ),
+        ("INFO", "The sweep of minimums works again."),
+    ]
+    assert operator.sample("foretide_errors_total", reason="Forbidden") == 10
+
+
+async def test_a_mistake_of_ours_does_not_end_the_census(
+    operator, census, kept, eventually, monkeypatch, caplog
+):
+    takes = 0
+
+    async def take():
+        nonlocal takes
+        takes += 1
+        if takes < 3:
+            raise KeyError("items")
+
+    monkeypatch.setattr(census, "take", take)
+    await eventually(lambda: takes > 3)
+    assert [level for level, _ in told(caplog)].count("ERROR") == 1
+    assert operator.sample("foretide_errors_total", reason="Internal") == 2

@@ -7,6 +7,10 @@ from foretide.operator.census import Census
 MINUTE = 60.0
 
 
+def census_of(operator, **options):
+    return Census(operator.cluster, operator.fleet, (), operator.telemetry, **options)
+
+
 @pytest.fixture
 async def held(cluster, demand, fitter, operator):
     """An HPA of 2 to 15 whose minimum is held up at 8 by a forecast of 800."""
@@ -22,8 +26,7 @@ async def held(cluster, demand, fitter, operator):
 @pytest.fixture
 def sweep(cluster, operator):
     async def go():
-        census = Census(operator.cluster, operator.fleet, (), may_write=lambda: operator.leads)
-        await census.sweep()
+        await census_of(operator, may_write=lambda: operator.leads).sweep()
 
     return go
 
@@ -90,10 +93,9 @@ async def test_what_was_deleted_while_no_operator_ran_is_found_by_the_sweep(clus
     await cluster.delete("foretide.dev/v1alpha1/predictivescalers", "shop")
     assert cluster.minimum() == 8
     second = await start()
-    census = Census(second.cluster, second.fleet, (), may_write=lambda: False)
-    await census.sweep()
+    await census_of(second, may_write=lambda: False).sweep()
     assert cluster.minimum() == 8
-    await Census(second.cluster, second.fleet, (), may_write=lambda: True).sweep()
+    await census_of(second, may_write=lambda: True).sweep()
     assert cluster.minimum() == 2
 
 
