@@ -483,5 +483,5 @@ async def test_what_the_operator_collects_comes_back_to_its_workers(url, token_f
     assert (found.start, found.values.tolist()) == (now - 600, [19.0, 39.0])
     older = Series(now - 1_200, 60.0, np.arange(20.0))
     assert await asyncio.to_thread(workers.record, key(), older) == (4, 2)
-    found = await sender.history(key(), now - DAY, now)
+    found = await asyncio.to_thread(workers.history, key(), now - DAY, now)
     assert found.values.tolist() == [4.0, 9.0, 19.0, 39.0]

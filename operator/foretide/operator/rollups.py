@@ -5,16 +5,13 @@ background. While the store is away roll-ups wait in memory for a day, and the o
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from foretide.forecasting.demand import Undecided
-from foretide.forecasting.series import Series
 from foretide.store.client import StoreClient
 from foretide.store.errors import StoreError, StoreRefused, StoreUnavailable
 from foretide.store.rollups import (
@@ -22,13 +19,11 @@ from foretide.store.rollups import (
     STEP,
     Rollups,
     SeriesKey,
-    Written,
     fingerprint,
 )
 
 from .rollup_collector import Collector, Taken
 from .store_settings import StoreSettings
-from .stored_demand import SAMPLE_EVERY, rollups_of, to_series
 
 logger = logging.getLogger(__name__)
 
@@ -135,30 +130,6 @@ class RollupSender:
         finally:
             await self._disconnect()
 
-    async def history(self, key: SeriesKey, start: float, end: float) -> Series | Undecided:
-        """The peaks of each five minutes that begin in start ≤ t < end, or why there are none."""
-        try:
-            async with self._borrowed() as store:
-                return to_series(await store.read(key, start, end, peaks_only=True))
-        except StoreError as error:
-            return Undecided(error.reason, f"store: {error.message}")
-
-    async def record(
-        self, key: SeriesKey, series: Series, *, sample_every: float = SAMPLE_EVERY
-    ) -> Written | Undecided:
-        """Keep a history of peaks that came from elsewhere, at once; may be repeated.
-
-        It does not wait in memory: where it fails, the next fit brings it along again.
-        """
-        try:
-            columns = rollups_of(series, sample_every=sample_every)
-            async with self._borrowed() as store:
-                return await store.write({key: columns})
-        except StoreError as error:
-            return Undecided(error.reason, f"store: {error.message}")
-        except ValueError as error:
-            return Undecided("StepTooLong", str(error))
-
     def state(self) -> StoreState:
         """How sending goes."""
         figures = (self._collector.waiting, self._collector.dropped, self._refused)
@@ -205,18 +176,6 @@ class RollupSender:
         if self._client is None:
             self._client = (settings, await self._open(settings))
         return self._client[1]
-
-    @contextlib.asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[StoreConnection]:
-        """A connection for one use, which no failure of sending closes."""
-        settings = self._settings()
-        if settings is None:
-            raise StoreUnavailable("NotConfigured", _NOT_CONFIGURED)
-        store = await self._open(settings)
-        try:
-            yield store
-        finally:
-            await store.aclose()
 
     async def _open(self, settings: StoreSettings) -> StoreConnection:
         # Reading certificates takes longer than the event loop may stand.

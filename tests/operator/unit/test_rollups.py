@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from foretide.forecasting.demand import Undecided
 from foretide.forecasting.series import Series
 from foretide.operator.rollup_collector import Collector
 from foretide.operator.rollups import RollupSender, series_key
 from foretide.operator.store_settings import StoreSettings
+from foretide.operator.stored_demand import rollups_of
 from foretide.store.errors import StoreRefused, StoreUnavailable
 from foretide.store.memory import MemoryRollups
 from foretide.store.rollups import STEP, Rollup, SeriesKey
@@ -140,8 +140,6 @@ async def test_without_a_store_nothing_is_collected(store, clock):
     await sender.flush(everything=True)
     assert sender.state().reason == "NotConfigured"
     assert sender.state().waiting == 0
-    assert (await sender.history(KEY, 0, NOON)).reason == "NotConfigured"
-    assert (await sender.record(KEY, Series(NOON, 300.0, np.ones(1)))).reason == "NotConfigured"
 
 
 async def test_while_the_store_is_away_roll_ups_wait_and_it_is_said(store, sender, play):
@@ -334,31 +332,13 @@ async def test_it_runs_in_the_background_and_survives_mistakes(
     assert "failed unexpectedly" in caplog.text
 
 
-async def test_history_comes_back_as_a_series(store, sender, clock, play):
-    await play([1.0, 5.0, 3.0, 2.0], every=300.0)
-    await sender.flush(everything=True)
-    found = await sender.history(KEY, NOON, NOON + 3 * STEP)
-    assert (found.start, found.step, found.values.tolist()) == (NOON, 300.0, [1.0, 5.0, 3.0])
-    assert isinstance(await sender.history(OTHER, NOON, NOON + STEP), Undecided)
-
-
-async def test_a_history_is_recorded_at_once_and_may_be_repeated(store, sender):
-    series = Series(NOON - 600, 60.0, np.arange(10.0))
-    assert await sender.record(KEY, series) == (2, 2)
-    assert await sender.record(KEY, series) == (2, 0)
-    assert [(rollup.samples, rollup.max) for rollup in await kept(store)] == [(20, 4.0), (20, 9.0)]
-    assert sender.state().waiting == 0
-    store.error = AWAY
-    assert (await sender.record(KEY, series)).reason == "Unreachable"
-    assert (await sender.record(KEY, Series(0.0, 420.0, np.ones(9)))).reason == "StepTooLong"
-
-
 async def test_a_history_fills_what_the_operator_has_seen_a_part_of_only(store, sender, clock):
     for place in range(8):
         sender.observe(KEY, NOON + place * 15, 1.0)
     clock.now += STEP
     await sender.flush(everything=True)
-    await sender.record(KEY, Series(NOON, 60.0, np.array([1.0, 1.0, 9.0, 1.0, 1.0])))
+    history = Series(NOON, 60.0, np.array([1.0, 1.0, 9.0, 1.0, 1.0]))
+    await store.write({KEY: rollups_of(history)})
     assert [rollup.max for rollup in await kept(store)] == [9.0]
 
 
