@@ -77,7 +77,7 @@ class Reconciler:
         self.reporter.measure(scaler, acted.target, decision, seen, now)
         report = _report(scaler, seen, decision, acted, now)
         store = self.observer.rollups.state()
-        self.telemetry.rollups_waiting.set(store.waiting)
+        self.telemetry.observe_store(store)
         circumstances = replace(acted.circumstances, events=seen.events, store=store)
         await self.reporter.report(
             scaler,

@@ -5,6 +5,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from .rollups import StoreState
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _FINE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5)
 _RESOURCE = ("namespace", "name")
@@ -129,6 +131,22 @@ class Telemetry:
             "Roll-ups of demand that wait to be sent to the store.",
             registry=self.registry,
         )
+        self.rollups_lost = Counter(
+            "foretide_rollups_lost",
+            "Roll-ups that did not reach the store: dropped after a day's wait, or refused by it.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self._lost = dict.fromkeys(("dropped", "refused"), 0)
+        for outcome in self._lost:
+            self.rollups_lost.labels(outcome)  # a rate wants a first value
+
+    def observe_store(self, state: StoreState) -> None:
+        """Take over how sending roll-ups goes; what the state has summed up only grows."""
+        self.rollups_waiting.set(state.waiting)
+        for outcome, total in (("dropped", state.dropped), ("refused", state.refused)):
+            self.rollups_lost.labels(outcome).inc(max(0, total - self._lost[outcome]))
+            self._lost[outcome] = total
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a resource that is gone."""

@@ -35,7 +35,7 @@ from foretide.operator.rollups import RollupSender
 from foretide.operator.settings import SettingsHolder, parse
 from foretide.operator.sources import Sources
 from foretide.operator.telemetry import Telemetry
-from foretide.store.errors import StoreUnavailable
+from foretide.store.errors import StoreRefused, StoreUnavailable
 from foretide.store.memory import MemoryRollups
 
 NAMESPACE = "default"
@@ -448,13 +448,16 @@ class Fitter:
 
 
 class Store(MemoryRollups):
-    """The store in memory; `away` makes it unreachable."""
+    """The store in memory; `away` makes it unreachable, `refuses` turns roll-ups down."""
 
     away = False
+    refuses = False
 
     async def write(self, batch):
         if self.away:
             raise StoreUnavailable("Unreachable", "cannot reach the store")
+        if self.refuses:
+            raise StoreRefused("BadValue", "no such demand")
         return await super().write(batch)
 
     async def aclose(self):

@@ -60,6 +60,27 @@ async def test_a_store_that_is_away_is_told_and_scaling_goes_on(
     assert len(await store.series()) == 1
 
 
+async def test_what_waits_too_long_is_dropped_and_counted(cluster, clock, store, storing, live):
+    assert storing.sample("foretide_rollups_lost_total", outcome="dropped") == 0
+    await storing.until(cluster.status)
+    store.away = True
+    await live(11)
+    clock.advance(86_400)
+    await live(1)
+    await storing.tick(2)
+    assert storing.sample("foretide_rollups_lost_total", outcome="dropped") == 3
+    assert storing.sample("foretide_rollups_lost_total", outcome="refused") == 0
+
+
+async def test_what_the_store_refuses_is_counted(cluster, clock, store, storing, live):
+    await storing.until(cluster.status)
+    store.refuses = True
+    await live(11)
+    await storing.tick(2)
+    assert cluster.condition("StoreAvailable") == ("False", "Refused")
+    assert storing.sample("foretide_rollups_lost_total", outcome="refused") == 2
+
+
 async def test_without_a_store_nothing_is_said_of_one(cluster, operator):
     await cluster.deployment(replicas=2)
     await cluster.scaler()
