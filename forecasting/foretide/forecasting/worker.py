@@ -57,10 +57,10 @@ class StoredHistory(Protocol):
 class FitRequest:
     """All that one fit needs. Durations in seconds, `now` in Unix seconds.
 
-    `engine` makes the forecast of the horizon: the name of one, `Auto` for whichever has been best
-    on this history, empty for none. `lookahead` asks for a model of the coming maximum. `calendar`
-    holds the events of the past that can teach, and of the horizon. With `keep`, the history that
-    Prometheus has is kept in the store.
+    `engine` makes the forecast of the horizon: the name of one, `Auto` for a mixture of several,
+    weighted by how good each has been on this history (`engines.catalogue.AUTO`), empty for none.
+    `lookahead` asks for a model of the coming maximum. `calendar` holds the events of the past that
+    can teach, and of the horizon. With `keep`, what Prometheus has is kept in the store.
     """
 
     source: PrometheusSource

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from foretide.forecasting.engines.catalogue import AUTO
 from foretide.operator.api.crds import predictive_scaler_crd
 from foretide.operator.api.rules import RULES
 
@@ -198,3 +199,12 @@ def test_exactly_one_version_is_stored(crd):
 def test_the_manifest_in_the_repository_is_the_generated_one(crd):
     manifest = Path(__file__).parents[3] / "crds" / "predictivescalers.yaml"
     assert yaml.safe_load(manifest.read_text(encoding="utf-8")) == crd
+
+
+def test_users_are_told_which_engines_auto_mixes(nodes):
+    mixture = (
+        nodes["spec.forecast.engine"]["description"]
+        .partition("mixture of ")[2]
+        .partition(", each")[0]
+    )
+    assert mixture.replace(" and ", ", ").split(", ") == list(AUTO)

@@ -16,8 +16,8 @@ USUAL_QUANTILE = 0.975
 class Engine(StrEnum):
     """Who forecasts.
 
-    `Auto` is Lookahead for scaling, and beside it the best of all others for the horizon; any
-    other name is that engine alone.
+    `Auto` is Lookahead for scaling, and beside it a mixture of five others for the horizon
+    (`foretide.forecasting.engines.catalogue.AUTO`); any other name is that engine alone.
     """
 
     AUTO = "Auto"
@@ -38,7 +38,7 @@ class ForecastSpec(ApiModel):
 
     engine: Engine = Field(
         default=Engine.AUTO,
-        description="Auto: Lookahead for scaling, which learns the maximum of demand over the lead time directly; and for the hours beyond it whichever of the others has been best on this workload's own past. Any other name: that engine alone, for both. Lookahead alone says nothing of the hours ahead.",
+        description="Auto: Lookahead for scaling, which learns the maximum of demand over the lead time directly; and for the hours beyond it a mixture of SeasonalNaive, SimpleSmoothing, Holt, Pattern and Boosted, each weighted by how good it has been on this workload's own past. Any other name: that engine alone, for both. Lookahead alone says nothing of the hours ahead.",
     )
     history: Duration = lasting(
         "14d",
@@ -87,7 +87,7 @@ class ForecastSpec(ApiModel):
 
     @property
     def horizon_engine(self) -> Engine | None:
-        """Who forecasts the horizon, `Auto` for the best one; None when nobody does."""
+        """Who forecasts the horizon, `Auto` for the mixture; None when nobody does."""
         return None if self.engine is Engine.LOOKAHEAD else self.engine
 
     @property
