@@ -89,7 +89,11 @@ class Cluster(Protocol):
     async def request(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json"
     ) -> Any:
-        """Any request, as JSON: for the lease."""
+        """Any other request, and its answer as JSON.
+
+        For leases, ConfigMaps, targets with their annotations, metrics.k8s.io, and for HPAs and
+        ScaledObjects, whose minimums are patched. It has no guard: who writes asks for leave first.
+        """
         ...
 
 
