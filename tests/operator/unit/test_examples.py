@@ -1,5 +1,6 @@
 """The examples are valid, and the full one says something of every field."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import yaml
 
 from foretide.operator.api.events import to_calendar_sources
 from foretide.operator.api.predictivescaler import PredictiveScalerSpec
+from foretide.operator.settings import OperatorSettings, parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -30,3 +32,25 @@ def test_the_full_example_has_every_field():
 def test_the_events_of_the_full_example_can_be_used():
     found = to_calendar_sources(example("predictivescaler-full.yaml").events)
     assert (found.problems, len(found.sources), len(found.files)) == ((), 3, 1)
+
+
+def configuration(*, whole=False):
+    """The operator's configuration; as a whole with all that is commented out."""
+    text = (EXAMPLES / "foretide.yaml").read_text(encoding="utf-8")
+    if whole:
+        text = re.sub(r"^( *)# ( *[-\w]+:(?: \S+)?)$", r"\1\2", text, flags=re.MULTILINE)
+    return parse(text)
+
+
+def test_the_configuration_is_valid_and_needs_no_store():
+    settings = configuration()
+    assert settings.store is None
+    assert settings.model_fields_set == set(OperatorSettings.model_fields) - {"store"}
+    assert {"workers", "cores"} <= settings.fitting.model_fields_set
+
+
+def test_what_is_commented_out_of_the_configuration_is_valid_too():
+    settings = configuration(whole=True)
+    assert settings.store is not None
+    assert settings.store.url.startswith("http")
+    assert set(settings.sources) == {"default", "long-term"}
