@@ -26,8 +26,8 @@ _TOLERANCE = 0.1
 _AS_SAFE = 1e-4
 _CHEAPER = 0.985
 # Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
-_FOR_CALM, _FOR_SAFETY = 0.5, 0.5
-_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+_FOR_CALM, _FOR_SAFETY = 0.4, 0.5
+_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)
 _EVENNESSES = (0.0, 0.5, 1.0)
 # A replay of a week is no proof: another evenness than 1 must be cheaper by this to be taken.
 _UNUSUAL = 0.02
