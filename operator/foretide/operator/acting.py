@@ -29,12 +29,14 @@ _AS_IT_IS = (Source.HELD, Source.AWAITED, Source.DISABLED)
 class Acted:
     """What came of it: the target as it was left, why more was not done, and what was changed.
 
-    A minimum that is moved is no change: what its holder does about it is seen at the next tick.
+    `moved` is how an autoscaler's minimum was moved. That is no `change` of replicas: what the
+    autoscaler does about it is seen at the next tick.
     """
 
     target: Target
     circumstances: Circumstances
     change: Change | None = None
+    moved: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +59,22 @@ class Actor:
         self.settings.poll()
         settings = self.settings.current
         assert scaler.spec is not None
+        holds_floor = scaler.spec.actuation is Actuation.HPA_FLOOR
+        within_limit = limits.within_hourly_limit(
+            decision,
+            (*scaler.changes, *scaler.floor_changes),
+            settings.max_changes_per_hour,
+            now=now,
+        )
         circumstances = Circumstances(
             mode=scaler.mode,
             actuation=scaler.spec.actuation,
             other_owner=self.owner_of(scaler),
             kill_switch=settings.kill_switch,
             over_limit=scaler.mode is Mode.AUTO
+            and not holds_floor  # whether its minimum is to be moved shows when that is read
             and decision.desired != target.replicas
-            and not limits.within_hourly_limit(
-                decision, scaler.changes, settings.max_changes_per_hour, now=now
-            ),
+            and not within_limit,
         )
         forbidden = (
             circumstances.mode is not Mode.AUTO
@@ -78,8 +86,10 @@ class Actor:
         if forbidden or not self.may_write():
             return found
         try:
-            if scaler.spec.actuation is Actuation.HPA_FLOOR:
-                return await self._hold_floor(scaler, target, decision, circumstances, now)
+            if holds_floor:
+                return await self._hold_floor(
+                    scaler, target, decision, circumstances, now, may_move=within_limit
+                )
             if decision.desired != target.replicas:
                 return await self._set_replicas(target, decision, circumstances, now)
         except WriteConflict as error:
@@ -123,6 +133,8 @@ class Actor:
         decision: Decision,
         circumstances: Circumstances,
         now: float,
+        *,
+        may_move: bool,
     ) -> Acted:
         holder = holder_of(scaler.namespace, self.autoscalers_of(scaler))
         if isinstance(holder, Undecided):
@@ -131,12 +143,19 @@ class Actor:
             return Acted(target, circumstances)
         wanted = _floor_of(decision, scaler)
         floor = await set_floor(
-            self.cluster, holder, wanted, owner_uid=scaler.uid, guard=self._allowed, now=now
+            self.cluster,
+            holder,
+            wanted,
+            owner_uid=scaler.uid,
+            guard=self._allowed,
+            now=now,
+            may_move=may_move,
         )
         if scaler.floor_holder not in (None, floor.holder):
             await self.release(scaler)  # another autoscaler scales the target now
         scaler.floor_holder = floor.holder
-        return Acted(target, replace(circumstances, floor=floor))
+        circumstances = replace(circumstances, floor=floor, over_limit=floor.withheld)
+        return Acted(target, circumstances, moved=floor.move(now))
 
 
 def _floor_of(decision: Decision, scaler: Scaler) -> int:

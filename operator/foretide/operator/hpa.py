@@ -6,10 +6,11 @@ so it may be gone before anybody could act on it: `sweep` finds what was left be
 
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from foretide.forecasting.behavior import Change
 from foretide.forecasting.demand import Undecided
 
 from .api.crds import GROUP, PLURAL, VERSION
@@ -55,8 +56,9 @@ class Holder:
 class Floor:
     """How a minimum stands after it was seen to.
 
-    `own` is the object's own minimum (None: not given), `minimum` the one in force, `written`
-    whether it, or a mark of ours, was changed just now.
+    `own` is the object's own minimum (None: not given), `minimum` the one in force, `before` the
+    one that was found. `written` says whether it, or a mark of ours, was changed just now,
+    `withheld` whether it would have been, had it been allowed to move.
     """
 
     holder: Holder
@@ -65,6 +67,16 @@ class Floor:
     own: int | None
     maximum: int
     written: bool
+    before: int | None = None
+    withheld: bool = False
+
+    def move(self, now: float) -> Change | None:
+        """How the minimum was moved, None where it was not."""
+        if not self.written or self.minimum == self.before:
+            return None
+        usual = self.holder.kind.usual_minimum
+        was, now_is = (usual if it is None else it for it in (self.before, self.minimum))
+        return Change(now, was, now_is)
 
     @property
     def message(self) -> str:
@@ -108,12 +120,20 @@ def holder_of(namespace: str, autoscalers: Iterable[Autoscaler]) -> Holder | Und
 
 
 async def set_floor(
-    cluster: Cluster, holder: Holder, floor: int, *, owner_uid: str, guard: Guard, now: float
+    cluster: Cluster,
+    holder: Holder,
+    floor: int,
+    *,
+    owner_uid: str,
+    guard: Guard,
+    now: float,
+    may_move: bool = True,
 ) -> Floor:
     """Hold the minimum at `floor` where that is more than its own, for the PredictiveScaler.
 
     With a smaller one the object gets its own minimum back. An HPA that KEDA has made is left
-    alone, and its ScaledObject moved instead. One GET, and a PATCH when something changes.
+    alone, and its ScaledObject moved instead. One GET, and a PATCH when something changes. Without
+    `may_move` the minimum stays as it is found, ours or its own.
 
     Raises:
         ClusterError: the API server refused, could not be reached, or `guard` forbids the change.
@@ -122,10 +142,11 @@ async def set_floor(
     for _ in range(_ATTEMPTS):
         holder, seen = await _read(cluster, holder)
         plan = plan_floor(seen, floor, owner=owner_uid, now=now)
+        if plan.minimum != seen.minimum and not may_move:
+            outcome = Outcome.UNNEEDED if seen.minimum == plan.own else Outcome.HELD
+            return _floor(holder, seen, replace(plan, outcome=outcome), withheld=True)
         if await _write(cluster, holder, seen, plan, guard):
-            return Floor(
-                holder, plan.outcome, plan.minimum, plan.own, seen.maximum, plan.patch is not None
-            )
+            return _floor(holder, seen, plan)
     raise _keeps_changing(holder)
 
 
@@ -188,6 +209,19 @@ async def sweep(cluster: Cluster, namespaces: Iterable[str], *, guard: Guard) ->
         except ClusterError as error:  # the others need not wait for this one
             logger.warning("%s/%s is not released: %s", holder.namespace, holder, error.message)
     return released
+
+
+def _floor(holder: Holder, seen: Autoscaled, plan: Plan, *, withheld: bool = False) -> Floor:
+    return Floor(
+        holder,
+        plan.outcome,
+        seen.minimum if withheld else plan.minimum,
+        plan.own,
+        seen.maximum,
+        written=plan.patch is not None and not withheld,
+        before=seen.minimum,
+        withheld=withheld,
+    )
 
 
 async def _read(cluster: Cluster, holder: Holder) -> tuple[Holder, Autoscaled]:

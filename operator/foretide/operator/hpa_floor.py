@@ -44,6 +44,11 @@ class Kind(StrEnum):
         return "keda.sh/v1alpha1", "scaledobjects"
 
     @property
+    def usual_minimum(self) -> int:
+        """The minimum where none is given."""
+        return 1 if self is Kind.HPA else 0
+
+    @property
     def fields(self) -> tuple[str, str]:
         """What the minimum and the maximum are called in its spec."""
         return (

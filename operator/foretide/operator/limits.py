@@ -1,4 +1,4 @@
-"""How often a target's replicas may change."""
+"""How often a target's replicas, or its autoscaler's minimum, may change."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,8 @@ from foretide.forecasting.behavior import Change
 from foretide.forecasting.decision import Decision, MetricAnswer, Source
 
 HOUR = 3_600.0
+# The hourly limit can be no higher than what status remembers.
+MOST_CHANGES = 100
 
 
 def within_hourly_limit(
@@ -31,7 +33,7 @@ def _by_demand(answer: MetricAnswer) -> int:
 
 
 def remember(
-    changes: Iterable[Change], change: Change, *, memory: float, at_most: int = 100
+    changes: Iterable[Change], change: Change, *, memory: float = HOUR, at_most: int = MOST_CHANGES
 ) -> tuple[Change, ...]:
     """The changes with this one added, and those that no rule counts any more left out."""
     horizon = change.at - max(memory, HOUR)

@@ -36,6 +36,7 @@ class Recalled:
 
     status: dict[str, Any] = field(default_factory=dict)
     changes: tuple[Change, ...] = ()
+    floor_changes: tuple[Change, ...] = ()
     zero_since: dict[str, float] = field(default_factory=dict)
     drop_since: dict[str, float] = field(default_factory=dict)
     trust: dict[str, TrustMeter] = field(default_factory=dict)
@@ -57,7 +58,8 @@ def recall(status: Any, now: float) -> Recalled:
     }
     return Recalled(
         status=whole,
-        changes=_changes(status),
+        changes=_changes(status, "changes"),
+        floor_changes=_changes(status, "floorChanges"),
         zero_since=dict(_times(status, "zeroSince")),
         drop_since=dict(_times(status, "dropSince")),
         trust=dict(_meters(status)),
@@ -82,11 +84,11 @@ def guards_of(status: Any, now: float) -> tuple[Spending, SloState]:
     return spending, slo
 
 
-def _changes(status: Any) -> tuple[Change, ...]:
+def _changes(status: Any, key: str) -> tuple[Change, ...]:
     with contextlib.suppress(*_UNREADABLE):
         return tuple(
             Change(parse_timestamp(past["time"]), int(past["before"]), int(past["after"]))
-            for past in status["changes"]
+            for past in status[key]
         )
     return ()
 

@@ -68,6 +68,8 @@ class Reconciler:
         if acted.change is not None:
             memory = seen.policy.behavior.longest_memory
             scaler.changes = limits.remember(scaler.changes, acted.change, memory=memory)
+        if acted.moved is not None:
+            scaler.floor_changes = limits.remember(scaler.floor_changes, acted.moved)
         self.reporter.announce(
             scaler,
             decision,
@@ -132,6 +134,7 @@ def _report(scaler: Scaler, seen: Seen, decision: Decision, acted: Acted, now: f
         memory=scaler.memory or Memory(),
         metrics=seen.reports,
         changes=scaler.changes,
+        floor_changes=[past for past in scaler.floor_changes if past.at > now - limits.HOUR],
         lead=seen.lead,
         events=seen.events,
         event_names=seen.event_names,

@@ -79,9 +79,11 @@ class TickReport:
     """Everything that a tick with a decision has to tell.
 
     `target` is as it was left, `policy` the one that decided (`Scaler.policy_now`), `memory` the
-    one after the decision. `metrics` has the order of the policy's. `event_names` are those within
-    the lead time (`EventOutlook.names`). `slo_value` is the SLO's reading, None when it could not
-    be had; `shadow` None outside of Recommend, `lead` None where pods are not looked at.
+    one after the decision. `metrics` has the order of the policy's. `changes` are those of
+    replicas, `floor_changes` those of an autoscaler's minimum in the last hour. `event_names` are
+    those within the lead time (`EventOutlook.names`). `slo_value` is the SLO's reading, None when
+    it could not be had; `shadow` None outside of Recommend, `lead` None where pods are not looked
+    at.
     """
 
     now: float
@@ -91,6 +93,7 @@ class TickReport:
     memory: Memory
     metrics: Sequence[MetricReport]
     changes: Sequence[Change] = ()
+    floor_changes: Sequence[Change] = ()
     lead: LeadReport | None = None
     events: EventsReport | None = None
     event_names: Sequence[str] = ()

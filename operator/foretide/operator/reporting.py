@@ -55,16 +55,14 @@ class Reporter:
         if acted.change is not None:
             self._tell_change(scaler, acted.change, why())
         elif isinstance(floor, Floor) and floor.written:
-            self._tell_floor(scaler, floor, why())
+            self._tell_floor(scaler, floor, acted.moved, why())
         elif scaler.mode is Mode.RECOMMEND and decision.desired != scaler.recommended:
             self._recommend(scaler, acted.target, decision, why)
 
     def _tell_change(self, scaler: Scaler, change: Change, why: str) -> None:
-        up = change.delta > 0
-        where = (scaler.namespace, scaler.name)
-        self.telemetry.changes.labels(*where, "up" if up else "down").inc()
+        up = self._count(scaler, change)
         message = f"{change.before} → {change.after} replicas: {why}"
-        logger.info("%s/%s: %s", *where, message)
+        logger.info("%s/%s: %s", scaler.namespace, scaler.name, message)
         self.post_event(
             scaler,
             kind="Normal",
@@ -72,7 +70,16 @@ class Reporter:
             message=message[:_LONGEST],
         )
 
-    def _tell_floor(self, scaler: Scaler, floor: Floor, why: str) -> None:
+    def _count(self, scaler: Scaler, change: Change) -> bool:
+        """Count a change; whether it goes up."""
+        up = change.delta > 0
+        where = (scaler.namespace, scaler.name)
+        self.telemetry.changes.labels(*where, "up" if up else "down").inc()
+        return up
+
+    def _tell_floor(self, scaler: Scaler, floor: Floor, moved: Change | None, why: str) -> None:
+        if moved is not None:
+            self._count(scaler, moved)
         message = f"{floor.message}: {why}"
         logger.info("%s/%s: %s", scaler.namespace, scaler.name, message)
         self.post_event(

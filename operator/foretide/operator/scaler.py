@@ -39,6 +39,8 @@ class Scaler:
     `spec` is None when the resource is not valid; `invalid` then says why. `status` is what was
     last written, `noticed` the part of it that decides whether to write again.
 
+    `changes` are those of replicas, `floor_changes` those of an autoscaler's minimum.
+
     By the name of a metric: `zero_since` and `drop_since` (Unix seconds), `recent` demand by the
     minute for the lookahead model, `trust` in its forecast, `readings` of (Unix seconds, demand)
     for the surge, and `safe_loads`, what pods were last seen to request. `start_history`,
@@ -59,6 +61,7 @@ class Scaler:
     status: dict[str, Any] = field(default_factory=dict)
     memory: Memory | None = None
     changes: tuple[Change, ...] = ()
+    floor_changes: tuple[Change, ...] = ()
     zero_since: dict[str, float] = field(default_factory=dict)
     drop_since: dict[str, float] = field(default_factory=dict)
     recent: defaultdict[str, RecentDemand] = field(
@@ -127,6 +130,9 @@ class Scaler:
         """
         # A change of tomorrow, from a hand-edited status, would count for ever.
         self.changes = tuple(past for past in self.changes if past.at <= now + _CLOCK_SKEW)
+        self.floor_changes = tuple(
+            past for past in self.floor_changes if past.at <= now + _CLOCK_SKEW
+        )
         fresh = Memory.starting_at(replicas, now, self.changes)
         spending, slo = guards_of(self.status, now)
         self.memory = replace(fresh, spending=spending, slo=slo)
@@ -154,7 +160,7 @@ class Scaler:
 
     def _take_over(self, found: Recalled) -> None:
         self.status = found.status
-        self.changes = found.changes
+        self.changes, self.floor_changes = found.changes, found.floor_changes
         self.zero_since, self.drop_since = found.zero_since, found.drop_since
         self.trust.update(found.trust)
         self.start_history = found.start_history

@@ -128,7 +128,7 @@ class OperatorSettings(ApiModel):
         default=60,
         ge=1,
         le=100,  # status remembers no more changes than that
-        description="Changes of one target's replicas in an hour, at the most. A reactive scale-up is never delayed.",
+        description="Changes of one target's replicas, or of its autoscaler's minimum, in an hour, at the most. A reactive scale-up is never delayed.",
     )
     fitting: FittingSettings = Field(
         default_factory=FittingSettings, description="How forecasts are fitted."

@@ -8,7 +8,7 @@ what would have been) are written hourly at least.
 What is not there is given as None, as a merge patch leaves alone what it does not name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foretide.forecasting.behavior import Change
@@ -24,6 +24,7 @@ from .api.slo import SloStatus
 from .api.status import Trust
 from .cluster import Target
 from .conditions import timestamp
+from .limits import MOST_CHANGES
 from .report import EventsReport, MetricReport, TickReport
 from .status_forecasts import figure, forecasts_status, without_none
 
@@ -44,7 +45,8 @@ _LONGEST_EVENT = 120
 def build_status(report: TickReport) -> Json:
     """All of a status but `observedGeneration` and the conditions."""
     return {
-        **_replicas(report.target, report.decision, report.changes),
+        **_replicas(report.target, report.decision),
+        **_changes(report.changes, report.floor_changes),
         "decision": _decision(report),
         "forecasts": forecasts_status(report.metrics, report.policy.metrics, now=report.now),
         "leadTime": None
@@ -72,6 +74,7 @@ def noticeable(status: Mapping[str, Any]) -> tuple[Any, ...]:
         status.get("readyReplicas"),
         status.get("unschedulableReplicas"),
         status.get("lastScaleTime"),
+        (status.get("floorChanges") or [{}])[-1].get("time"),
         decision.get("source") in (Source.HELD, Source.DISABLED),
         tuple(
             (condition["type"], condition["status"], condition["reason"])
@@ -122,20 +125,30 @@ def _demands(status: Mapping[str, Any]) -> dict[str, float]:
     return {metric["name"]: float(metric["demand"]) for metric in metrics if metric.get("demand")}
 
 
-def _replicas(target: Target, decision: Decision, changes: Iterable[Change]) -> Json:
-    """The counts and the changes."""
-    made = [
-        {"time": timestamp(change.at), "before": change.before, "after": change.after}
-        for change in changes
-    ]
+def _replicas(target: Target, decision: Decision) -> Json:
     return {
         "currentReplicas": target.replicas,
         "desiredReplicas": decision.desired,
         "readyReplicas": target.ready,
         "unschedulableReplicas": target.unschedulable or None,
+    }
+
+
+def _changes(changes: Sequence[Change], moves: Sequence[Change]) -> Json:
+    """Both kinds of changes: together no more than the hourly limit can count."""
+    made = _listed(changes[max(0, len(changes) + len(moves) - MOST_CHANGES) :])
+    return {
         "changes": made or None,
+        "floorChanges": _listed(moves) or None,
         **({"lastScaleTime": made[-1]["time"]} if made else {}),
     }
+
+
+def _listed(changes: Sequence[Change]) -> list[Json]:
+    return [
+        {"time": timestamp(change.at), "before": change.before, "after": change.after}
+        for change in changes
+    ]
 
 
 def _decision(report: TickReport) -> Json:

@@ -64,7 +64,7 @@ class Telemetry:
         )
         self.changes = Counter(
             "foretide_replica_changes",
-            "Changes of replicas that were made.",
+            "Changes that were made, of replicas or of the minimum of the target's autoscaler.",
             (*_RESOURCE, "direction"),
             registry=self.registry,
         )

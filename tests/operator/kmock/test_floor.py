@@ -43,6 +43,57 @@ async def test_the_minimum_is_held_at_what_is_foreseen(cluster, held):
     assert "up to 800" in event
 
 
+@pytest.fixture
+async def limited(cluster, demand, fitter, start):
+    """As `held`, with one change an hour."""
+    operator = await start(maxChangesPerHour=1)
+    fitter.foresee(800)
+    demand.answer = 300
+    await cluster.deployment(replicas=5)
+    await cluster.hpa()
+    await cluster.scaler(actuation="HPAFloor", forecast={"refitEvery": "10m"})
+    await operator.until(lambda: cluster.minimum() == 8)
+    return operator
+
+
+async def foresee(operator, clock, fitter, upper):
+    """Ten minutes later there is another forecast."""
+    fits = len(fitter.requests)
+    fitter.foresee(upper)
+    clock.advance(10 * MINUTE)
+    await operator.until(lambda: len(fitter.requests) > fits)
+    await operator.tick(2)
+
+
+async def test_moves_count_as_changes_against_the_hourly_limit(cluster, clock, fitter, limited):
+    where = {"namespace": "default", "name": "shop"}
+    assert limited.sample("foretide_replica_changes_total", direction="up", **where) == 1
+    assert cluster.status()["floorChanges"] == [
+        {"time": "2026-03-02T12:00:00Z", "before": 2, "after": 8}
+    ]
+    assert cluster.condition("ScalingLimited") == ("False", "WithinLimits")
+    await foresee(limited, clock, fitter, 1200)
+    assert cluster.minimum() == 8
+    assert cluster.condition("ScalingLimited") == ("True", "TooManyChanges")
+    assert "is held at 8" in cluster.message("ScalingActive")
+    await foresee(limited, clock, fitter, 800)
+    assert cluster.condition("ScalingLimited") == ("False", "WithinLimits")
+    clock.advance(50 * MINUTE)
+    await foresee(limited, clock, fitter, 600)
+    await limited.until(lambda: cluster.minimum() == 6)
+    assert limited.sample("foretide_replica_changes_total", direction="down", **where) == 1
+    assert [change["after"] for change in cluster.status()["floorChanges"]] == [6]
+
+
+async def test_a_restart_does_not_forget_the_moves(cluster, clock, fitter, start, limited):
+    await limited.stop()
+    second = await start(maxChangesPerHour=1)
+    await second.until(lambda: len(second.fleet) == 1)
+    await foresee(second, clock, fitter, 1200)
+    await second.until(lambda: cluster.condition("ScalingLimited") == ("True", "TooManyChanges"))
+    assert cluster.minimum() == 8
+
+
 async def test_while_nothing_changes_nothing_is_written(cluster, held):
     await held.tick(2)
     before = len(cluster.writes())

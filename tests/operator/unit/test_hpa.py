@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from foretide.forecasting.behavior import Change
 from foretide.forecasting.demand import Undecided
 from foretide.operator.cluster import ClusterError, WriteConflict
 from foretide.operator.hpa import Floor, Holder, holder_of, release, set_floor, sweep
@@ -113,8 +114,8 @@ def api():
     return Api()
 
 
-async def hold(api, floor, holder=HPA, *, owner="uid-1", guard=allowed, now=NOW):
-    return await set_floor(api, holder, floor, owner_uid=owner, guard=guard, now=now)
+async def hold(api, floor, holder=HPA, *, owner="uid-1", guard=allowed, now=NOW, **options):
+    return await set_floor(api, holder, floor, owner_uid=owner, guard=guard, now=now, **options)
 
 
 def autoscalers(*names):
@@ -150,7 +151,8 @@ def test_of_several_autoscalers_none_is_guessed():
 async def test_a_floor_is_set_and_released(api):
     body = api.hpa()
     floor = await hold(api, 7)
-    assert floor == Floor(HPA, Outcome.HELD, minimum=7, own=2, maximum=20, written=True)
+    assert floor == Floor(HPA, Outcome.HELD, 7, own=2, maximum=20, written=True, before=2)
+    assert floor.move(NOW) == Change(NOW, 2, 7)
     assert body["spec"]["minReplicas"] == 7
     assert body["metadata"]["annotations"] == {ORIGINAL: "2", FLOOR: "7", OWNER: "uid-1"}
     assert await release(api, HPA, owner_uid="uid-1", guard=allowed)
@@ -164,7 +166,39 @@ async def test_nothing_is_written_while_nothing_changes(api):
     await hold(api, 7)
     floor = await hold(api, 7, now=NOW + 15)
     assert not floor.written
+    assert floor.move(NOW) is None
     assert len(api.writes()) == 1
+
+
+async def test_a_minimum_that_may_not_move_stays_ours_or_its_own(api):
+    body = api.hpa()
+    floor = await hold(api, 7, may_move=False)
+    assert (floor.outcome, floor.minimum, floor.withheld) == (Outcome.UNNEEDED, 2, True)
+    await hold(api, 7)
+    floor = await hold(api, 9, may_move=False)
+    assert (floor.outcome, floor.minimum, floor.own) == (Outcome.HELD, 7, 2)
+    assert floor.withheld
+    assert not floor.written
+    assert body["spec"]["minReplicas"] == 7
+    assert not (await hold(api, 7, may_move=False)).withheld  # there is nothing to move
+
+
+async def test_marks_alone_are_no_move_and_need_no_leave(api):
+    body = api.hpa()
+    await hold(api, 7)
+    for at in (NOW + 15, NOW + 30):  # a tool sets it back, again and again
+        body["spec"]["minReplicas"] = 2
+        floor = await hold(api, 7, now=at)
+    assert (floor.outcome, floor.written) == (Outcome.YIELDED, True)
+    assert floor.move(NOW) is None
+
+
+async def test_a_minimum_that_is_not_given_is_the_usual_one(api):
+    api.scaled_object()
+    floor = await hold(api, 7, SCALED_OBJECT)
+    assert floor.move(NOW) == Change(NOW, 0, 7)
+    api.hpa(minimum=None)
+    assert (await hold(api, 7)).move(NOW) == Change(NOW, 1, 7)
 
 
 async def test_a_foreign_hold_is_not_released(api):

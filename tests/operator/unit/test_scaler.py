@@ -71,6 +71,7 @@ def test_a_new_version_keeps_what_was_remembered():
 def test_a_restart_recalls_everything_from_status():
     status = {
         "changes": [{"time": timestamp(NOON), "before": 3, "after": 5}],
+        "floorChanges": [{"time": timestamp(NOON), "before": 1, "after": 4}],
         "decision": {
             "time": timestamp(NOON),
             "source": "Held",
@@ -89,6 +90,7 @@ def test_a_restart_recalls_everything_from_status():
     scaler = Scaler.from_body(body(status))
     assert scaler.status == status
     assert scaler.changes == (Change(NOON, 3, 5),)
+    assert scaler.floor_changes == (Change(NOON, 1, 4),)
     assert scaler.zero_since == {"demand": NOON - 60}
     assert scaler.announced == {
         "Ready": ("False", "SuddenZero"),

@@ -118,6 +118,7 @@ def worst(target, lookahead, forecast):
         memory=Memory(spending=spending, slo=slo),
         metrics=[known] * 10,
         changes=[Change(NOON - number, 123_456, 123_457) for number in range(100)],
+        floor_changes=[Change(NOON - number, 123_456, 123_457) for number in range(60)],
         lead=LeadReport(learn(starts, 60.0), 123.0, starts),
         events=EventsReport(
             tuple(EventAhead("e" * 63, NOON, NOON, LONG) for _ in range(8)), (LONG,) * 5
@@ -172,4 +173,4 @@ def test_the_longest_status_is_taken_over_after_a_restart(status, worst, spec):
     assert memory.spending.exhausted
     assert memory.spending.spent(NOON) == pytest.approx(worst.memory.spending.spent(NOON))
     assert len(memory.slo.steps) == 10
-    assert len(memory.changes) == 100
+    assert (len(memory.changes), len(scaler.floor_changes)) == (40, 60)

@@ -109,7 +109,7 @@ class DecisionStatus(ApiModel):
 
 
 class ChangeStatus(ApiModel):
-    """A change of replicas that Foretide made. Rate policies count these, also after a restart."""
+    """A change that Foretide made. Rate policies and limits count these, also after a restart."""
 
     time: str = Field(description="When (RFC 3339).")
     before: int = Field(description="Replicas before.")
@@ -160,6 +160,11 @@ class PredictiveScalerStatus(ApiModel):
     )
     changes: list[ChangeStatus] | None = Field(
         default=None, description="Recent changes of the replicas, oldest first.", max_length=100
+    )
+    floor_changes: list[ChangeStatus] | None = Field(
+        default=None,
+        description="Changes of the minimum of the target's autoscaler (actuation HPAFloor) within the last hour, oldest first.",
+        max_length=100,
     )
     conditions: list[Condition] | None = Field(
         default=None, description="Conditions by the Kubernetes API conventions."
