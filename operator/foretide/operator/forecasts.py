@@ -39,7 +39,8 @@ class Slot:
     """The forecasts of one metric of one resource, as the last fits have left them.
 
     `horizon` is that of the hours ahead, `lookahead` the model of the coming maximum; `failure` is
-    why the last fit could not make something. `peak` is what the model said last, at `peak_at` and
+    why the last fit could not make something, `store_trouble` why it could not use the store, and
+    `hindrance` why none can be made now. `peak` is what the model said last, at `peak_at` and
     to `peak_asked`.
     """
 
@@ -50,6 +51,7 @@ class Slot:
     excluded: tuple[Stretch, ...] = ()
     failure: Undecided | None = None
     store_trouble: Undecided | None = None
+    hindrance: Undecided | None = None
     fits: int = 0
     due_at: float = 0.0
     rests_until: float = -math.inf

@@ -91,6 +91,8 @@ def look(
         lookahead=slot.lookahead if isinstance(slot.lookahead, LookaheadModel) else None,
         plan=foreseen.plan,
         excluded=len(slot.excluded),
+        failure=slot.hindrance or slot.failure,
+        store_trouble=slot.store_trouble,
         trust=None if slot.empty else trust,
         zero_since=scaler.zero_since.get(name),
         drop_since=scaler.drop_since.get(name),

@@ -188,7 +188,9 @@ class Observer:
         if not isinstance(need, Need):
             if slot.empty:
                 slot.horizon = slot.lookahead = need
+            slot.hindrance = need
             return slot
+        slot.hindrance = None
         if isinstance(flow := measured.flow, Reading):
             key = series_key(
                 scaler.namespace, scaler.name, its.name, source=metric.source, query=need.query

@@ -80,7 +80,9 @@ class Reconciler:
         report = _report(scaler, seen, decision, acted, now)
         store = self.observer.rollups.state()
         self.telemetry.observe_store(store)
-        circumstances = replace(acted.circumstances, events=seen.events, store=store)
+        circumstances = replace(
+            acted.circumstances, events=seen.events, store=store, metrics=seen.reports
+        )
         await self.reporter.report(
             scaler,
             build_status(report),

@@ -15,8 +15,6 @@ from typing import Any
 
 import kopf
 
-from foretide.forecasting.worker import FitReport
-
 from .assembly import assemble
 from .census import Census
 from .cluster import KubernetesCluster, load_client
@@ -98,7 +96,7 @@ async def run(options: RunOptions) -> int:
         fleet=fleet,
         cluster=cluster,
         sources=sources,
-        forecasts=Forecasts(fitter, on_report=lambda report: _observe_fit(telemetry, report)),
+        forecasts=Forecasts(fitter, on_report=telemetry.observe_fit),
         settings=settings,
         telemetry=telemetry,
         rollups=rollups,
@@ -228,10 +226,3 @@ async def _monitor_loop(telemetry: Telemetry, period: float) -> None:
         telemetry.loop_block.observe(late)
         longest = max(longest, late)
         telemetry.loop_block_max.set(longest)
-
-
-def _observe_fit(telemetry: Telemetry, report: FitReport) -> None:
-    telemetry.query_seconds.labels("history").observe(report.query_seconds)
-    telemetry.fit_cpu.inc(report.cpu_seconds)
-    if report.fit_seconds > 0:
-        telemetry.fit_seconds.observe(report.fit_seconds)

@@ -5,6 +5,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from foretide.forecasting.worker import FitReport
+
 from .rollups import StoreState
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -85,6 +87,12 @@ class Telemetry:
             "CPU time that workers have used for fits.",
             registry=self.registry,
         )
+        self.fit_failures = Counter(
+            "foretide_fit_failures",
+            "What fits could not make or use, by part and reason.",
+            ("part", "reason"),
+            registry=self.registry,
+        )
         self.query_seconds = Histogram(
             "foretide_query_seconds",
             "Time that Prometheus took to answer: demand now, or history.",
@@ -140,6 +148,16 @@ class Telemetry:
         self._lost = dict.fromkeys(("dropped", "refused"), 0)
         for outcome in self._lost:
             self.rollups_lost.labels(outcome)  # a rate wants a first value
+
+    def observe_fit(self, report: FitReport) -> None:
+        """Take over what a fit has cost, and what it could not make or use."""
+        self.query_seconds.labels("history").observe(report.query_seconds)
+        self.fit_cpu.inc(report.cpu_seconds)
+        if report.fit_seconds > 0:
+            self.fit_seconds.observe(report.fit_seconds)
+        for part, trouble in (("forecast", report.failure), ("store", report.store_trouble)):
+            if trouble is not None:
+                self.fit_failures.labels(part, trouble.reason).inc()
 
     def observe_store(self, state: StoreState) -> None:
         """Take over how sending roll-ups goes; what the state has summed up only grows."""

@@ -1,6 +1,6 @@
 """Conditions from what a tick has found. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from foretide.forecasting.decision import Decision, Source
@@ -14,7 +14,7 @@ from .conditions import ROUTINE, UNREMARKABLE, Condition
 from .forecasts import NOT_FITTED_YET
 from .hpa import Floor
 from .hpa_floor import Outcome
-from .report import EventsReport
+from .report import EventsReport, MetricReport
 from .rollups import StoreState
 
 # A forecast that is there, and may not act.
@@ -39,7 +39,7 @@ class Circumstances:
 
     `floor` is how the minimum of the target's autoscaler stands where `actuation` is HPAFloor, or
     why there is none to move; None while it was not looked at. `events` and `store` are None where
-    there is nothing to tell of them.
+    there is nothing to tell of them. `metrics` has the order of the decision's answers.
     """
 
     mode: Mode
@@ -51,6 +51,7 @@ class Circumstances:
     floor: Floor | Undecided | None = None
     events: EventsReport | None = None
     store: StoreState | None = None
+    metrics: Sequence[MetricReport] = ()
 
 
 def without_decision(reason: str, message: str) -> list[Condition]:
@@ -78,13 +79,13 @@ def of_decision(
     found = [
         _ready(metrics, active, circumstances),
         metrics,
-        _forecast(decision),
+        _forecast(decision, circumstances.metrics),
         _trusted(decision),
         active,
         _limited(decision, target, circumstances),
         _conflict(circumstances),
         _events(circumstances.events),
-        _store(circumstances.store),
+        _store(decision, circumstances),
     ]
     return [condition for condition in found if condition is not None]
 
@@ -123,25 +124,47 @@ def _metrics(decision: Decision) -> Condition:
     )
 
 
-def _forecast(decision: Decision) -> Condition:
+def _forecast(decision: Decision, metrics: Sequence[MetricReport]) -> Condition:
     """Whether there is a forecast for every metric that is to have one."""
+    failed = _failing(decision, metrics)
     reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
     lacking = [(name, why) for name, why in reasons if why.reason not in NOT_TRUSTED]
     if all(why.reason in _NOT_FORECAST for _, why in lacking) and len(lacking) < len(
         decision.answers
     ):
-        return Condition(
-            conditions.FORECAST, True, "Forecasting", "every metric that can be has a forecast"
-        )
+        message = "every metric that can be has a forecast"
+        if failed:
+            return Condition(conditions.FORECAST, True, "RefitFailed", f"{message}; {failed}")
+        return Condition(conditions.FORECAST, True, "Forecasting", message)
     # Of a metric that is not to have one nothing is told while another one lacks what it should.
     told = [(name, why) for name, why in lacking if why.reason not in _NOT_FORECAST] or lacking
     first = told[0][1]
     if first.reason == NOT_FITTED_YET.reason:
         return Condition(conditions.FORECAST, None, first.reason, first.message)
-    message = "; ".join(f"{name}: {why.message}" for name, why in told)
-    return Condition(
-        conditions.FORECAST, False, first.reason, f"{message} (scaling reactively meanwhile)"
-    )
+    message = _each(told) + " (scaling reactively meanwhile)"
+    if failed:
+        message += f"; {failed}"
+    return Condition(conditions.FORECAST, False, first.reason, message)
+
+
+def _failing(decision: Decision, metrics: Sequence[MetricReport]) -> str:
+    """Why fits fail, where that is not told as the reason for no forecast.
+
+    While an older forecast serves nothing else would say so.
+    """
+    failures = [
+        (answer.name, report.failure)
+        for answer, report in zip(decision.answers, metrics, strict=False)
+        if report.failure is not None
+        and report.failure.reason not in _NOT_FORECAST
+        and report.failure != answer.untrusted
+    ]
+    return f"fitting fails: {_each(failures)}" if failures else ""
+
+
+def _each(problems: Iterable[tuple[str, Undecided]]) -> str:
+    """What is the matter with each of the metrics named."""
+    return "; ".join(f"{name}: {problem.message}" for name, problem in problems)
 
 
 def _trusted(decision: Decision) -> Condition:
@@ -149,10 +172,8 @@ def _trusted(decision: Decision) -> Condition:
     reasons = [(answer.name, answer.untrusted) for answer in decision.answers if answer.untrusted]
     doubted = [(name, why) for name, why in reasons if why.reason in NOT_TRUSTED]
     if doubted:
-        message = "; ".join(f"{name}: {why.message}" for name, why in doubted)
-        return Condition(
-            conditions.TRUSTED, False, doubted[0][1].reason, f"{message} (scaling as HPA meanwhile)"
-        )
+        message = _each(doubted) + " (scaling as HPA meanwhile)"
+        return Condition(conditions.TRUSTED, False, doubted[0][1].reason, message)
     if len(reasons) == len(decision.answers):
         return Condition(conditions.TRUSTED, None, "NoForecast", "there is no forecast to judge")
     return Condition(
@@ -244,13 +265,24 @@ def _events(events: EventsReport | None) -> Condition | None:
     return Condition(conditions.EVENTS, True, "Known", f"known for the next two weeks: {names}")
 
 
-def _store(store: StoreState | None) -> Condition | None:
+def _store(decision: Decision, circumstances: Circumstances) -> Condition | None:
+    """Whether the store takes roll-ups, and gives fits what it has."""
+    store = circumstances.store
     if store is None or store.reason == "NotConfigured":
         return None
-    if store.reason == "Reachable":
-        return Condition(conditions.STORE, True, store.reason, store.message)
-    message = f"{store.message} (scaling goes on by what Prometheus has)"
-    return Condition(conditions.STORE, False, store.reason, message)
+    reason, message = store.reason, store.message
+    troubles = [
+        (answer.name, report.store_trouble)
+        for answer, report in zip(decision.answers, circumstances.metrics, strict=False)
+        if report.store_trouble is not None
+    ]
+    if troubles:
+        message += f"; the last fit did without it: {_each(troubles)}"
+        reason = "FitWithoutStore" if reason == "Reachable" else reason
+    if reason == "Reachable":
+        return Condition(conditions.STORE, True, reason, message)
+    message += " (scaling goes on by what Prometheus has)"
+    return Condition(conditions.STORE, False, reason, message)
 
 
 def _does(circumstances: Circumstances) -> str:

@@ -503,7 +503,7 @@ class Operator:
         self.telemetry = Telemetry()
         self.leads = True
         self.fleet = Fleet()
-        self.forecasts = Forecasts(fitter)
+        self.forecasts = Forecasts(fitter, on_report=self.telemetry.observe_fit)
         self._url = str(api.url).rstrip("/")
         configuration = kubernetes.client.Configuration(host=self._url)
         configuration.retries = urllib3.Retry(total=0)

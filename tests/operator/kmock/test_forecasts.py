@@ -95,14 +95,49 @@ async def test_an_old_forecast_stays_until_it_runs_out(cluster, clock, demand, f
     demand.answer = 250
     await cluster.scaler()
     await operator.until(lambda: cluster.source() == "Forecast")
-    fitter.refuse("FitTimeout")
+    fitter.refuse("FitTimeout", "gave up after 180 s")
     clock.advance(1.5 * HOUR)
     await operator.tick(2)
     assert len(fitter.requests) == 2
-    assert cluster.condition("ForecastAvailable") == ("True", "Forecasting")
+    assert cluster.condition("ForecastAvailable") == ("True", "RefitFailed")
     clock.advance(0.6 * HOUR)
     await operator.until(lambda: cluster.condition("ForecastAvailable") == ("False", "Stale"))
     await operator.until(lambda: cluster.source() == "Headroom")
+    assert "demand: gave up after 180 s" in cluster.message("ForecastAvailable")
+
+
+async def test_a_refit_that_fails_is_seen_while_the_older_forecast_serves(
+    cluster, clock, fitter, operator
+):
+    fitter.foresee(800)
+    await cluster.deployment(replicas=8)
+    await cluster.scaler()
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "Forecasting"))
+    fitter.refuse("FitTimeout", "gave up after 180 s")
+    clock.advance(HOUR)
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "RefitFailed"))
+    assert cluster.message("ForecastAvailable") == (
+        "every metric that can be has a forecast; fitting fails: demand: gave up after 180 s"
+    )
+    failures = {"part": "forecast", "reason": "FitTimeout"}
+    assert operator.sample("foretide_fit_failures_total", **failures) == 1
+    assert not cluster.events("RefitFailed")
+    fitter.foresee(800)
+    clock.advance(2 * 60)
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "Forecasting"))
+
+
+async def test_a_source_that_is_gone_while_a_forecast_serves_is_seen(cluster, fitter, operator):
+    fitter.foresee(800)
+    await cluster.deployment(replicas=8)
+    await cluster.scaler()
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "Forecasting"))
+    operator.configure(sources={})
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "RefitFailed"))
+    assert "no Prometheus source named 'default'" in cluster.message("ForecastAvailable")
+    operator.configure(sources={"default": {"url": "http://prometheus.example"}})
+    await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "Forecasting"))
+    assert len(fitter.requests) == 1
 
 
 async def test_only_another_question_needs_another_forecast(cluster, fitter, operator, eventually):

@@ -115,9 +115,24 @@ async def test_events_of_a_year_can_teach_only_with_a_store(cluster, fitter, sta
     assert with_store >= 9
 
 
-async def test_a_store_that_fails_a_fit_is_no_reason_to_fail(cluster, fitter, storing):
+async def test_a_store_that_fails_a_fit_is_told_and_is_no_reason_to_fail(cluster, fitter, storing):
     fitter.foresee(300)
     fitter.look_ahead(
         Undecided("NotWanted", ""), store_trouble=Undecided("Unreachable", "nobody answers")
     )
     await storing.until(lambda: cluster.source() == "Forecast")
+    assert cluster.condition("StoreAvailable") == ("False", "FitWithoutStore")
+    assert "did without it: demand: nobody answers" in cluster.message("StoreAvailable")
+    failures = {"part": "store", "reason": "Unreachable"}
+    assert storing.sample("foretide_fit_failures_total", **failures) == 1
+
+
+async def test_a_store_that_can_be_read_again_is_well_again(cluster, clock, fitter, storing):
+    fitter.foresee(300)
+    fitter.look_ahead(
+        Undecided("NotWanted", ""), store_trouble=Undecided("Unreachable", "nobody answers")
+    )
+    await storing.until(lambda: cluster.condition("StoreAvailable") == ("False", "FitWithoutStore"))
+    fitter.look_ahead(Undecided("NotWanted", ""))
+    clock.advance(3_600)
+    await storing.until(lambda: cluster.condition("StoreAvailable") == ("True", "Reachable"))

@@ -104,6 +104,8 @@ def worst(target, lookahead, forecast):
         lookahead=lookahead(choice),
         plan=plan,
         excluded=123,
+        failure=Undecided("FitFailed", LONG),
+        store_trouble=Undecided("Unreachable", LONG),
         trust=TrustMeter(harm=123.45, missed=123.45, lost=True),
         zero_since=NOON,
         drop_since=NOON,
@@ -136,6 +138,7 @@ def status(worst):
         actuation=Actuation.HPA_FLOOR,
         events=worst.events,
         store=StoreState("Away", LONG),
+        metrics=worst.metrics,
     )
     found = of_decision(worst.decision, worst.target, circumstances)
     return {

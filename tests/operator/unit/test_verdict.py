@@ -12,7 +12,7 @@ from foretide.operator.conditions import Condition
 from foretide.operator.forecasts import NOT_FITTED_YET
 from foretide.operator.hpa import Floor, Holder, holder_of
 from foretide.operator.hpa_floor import Kind, Outcome
-from foretide.operator.report import EventAhead, EventsReport
+from foretide.operator.report import EventAhead, EventsReport, MetricReport
 from foretide.operator.rollups import StoreState
 from foretide.operator.verdict import Circumstances, news, of_decision
 
@@ -278,6 +278,43 @@ def test_a_store_that_is_away_is_told_and_stops_nothing(judge, state, holds):
     assert found["StoreAvailable"] == (holds, state.reason)
     assert messages["StoreAvailable"].startswith(state.message)
     assert found["Ready"] == (True, "Scaling")
+
+
+FAILED = Undecided("FitTimeout", "gave up after 180 s")
+UNREAD = MetricReport(store_trouble=Undecided("Unreachable", "store: nobody answers"))
+
+
+def test_a_fit_that_failed_is_told_whether_or_not_an_older_forecast_serves(judge):
+    failed = MetricReport(failure=FAILED)
+    found, messages = judge(metrics=[failed])
+    assert found["ForecastAvailable"] == (True, "RefitFailed")
+    assert messages["ForecastAvailable"].endswith("; fitting fails: demand: gave up after 180 s")
+    assert not Condition(conditions.FORECAST, True, "RefitFailed").is_bad
+    stale = answer(untrusted=Undecided("Stale", "the model was fitted 9 days ago"))
+    found, messages = judge(decision(stale), metrics=[failed])
+    assert found["ForecastAvailable"] == (False, "Stale")
+    assert messages["ForecastAvailable"].endswith("; fitting fails: demand: gave up after 180 s")
+
+
+def test_a_fit_that_failed_is_told_once_and_only_where_a_forecast_is_wanted(judge):
+    _, messages = judge(decision(answer(untrusted=FAILED)), metrics=[MetricReport(failure=FAILED)])
+    assert messages["ForecastAvailable"].count("gave up") == 1
+    found, _ = judge(
+        decision(answer(), answer("queue", untrusted=NO_ARRIVALS)),
+        metrics=[MetricReport(), MetricReport(failure=NO_ARRIVALS)],
+    )
+    assert found["ForecastAvailable"] == (True, "Forecasting")
+
+
+def test_a_store_that_a_fit_did_without_is_told_whether_or_not_it_takes_roll_ups(judge):
+    found, messages = judge(store=StoreState("Reachable", "it takes roll-ups"), metrics=[UNREAD])
+    assert found["StoreAvailable"] == (False, "FitWithoutStore")
+    assert messages["StoreAvailable"].startswith(
+        "it takes roll-ups; the last fit did without it: demand: store: nobody answers"
+    )
+    found, messages = judge(store=StoreState("DiskFull", "the disk is full"), metrics=[UNREAD])
+    assert found["StoreAvailable"] == (False, "DiskFull")
+    assert "demand: store: nobody answers" in messages["StoreAvailable"]
 
 
 def test_what_nobody_asked_for_has_no_condition(judge):
