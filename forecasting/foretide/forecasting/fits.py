@@ -38,7 +38,7 @@ def fit(request: FitRequest) -> FitReport:
     by_minute = clean(past.minutes, request.time_zone, request.calendar)
     coarse = clean(past.coarse, request.time_zone, request.calendar).series
     learned = _attempt("LearningFailed", lambda: _learn_events(past, request))
-    effects = None if isinstance(learned, Undecided) else learned
+    effects, unlearned = (None, learned) if isinstance(learned, Undecided) else (learned, None)
     lookahead = _attempt("LookaheadFailed", lambda: _look_ahead(past, by_minute, request))
     made = _attempt(f"{request.engine}Failed", lambda: horizon.forecast(coarse, request, effects))
     fitted = time.perf_counter()
@@ -48,6 +48,7 @@ def fit(request: FitRequest) -> FitReport:
         fit_seconds=fitted - queried,
         lookahead=lookahead,
         effects=effects,
+        unlearned=unlearned,
         zeros=horizon.known_zeros(past.coarse, request.now),
         excluded=tuple(Stretch(one.start, one.end, str(one.kind)) for one in by_minute.excluded),
         store_trouble=past.trouble or _keep(past, request),

@@ -93,9 +93,9 @@ class FitReport:
     """The outcome of a fit and what it cost, in seconds.
 
     `result` is the forecast of the horizon, `lookahead` the model of the coming maximum, `effects`
-    what the calendar's events have done before, `zeros` at which hours demand is zero as a rule,
-    `excluded` what was kept out. `store_trouble` says why the store could not be
-    used, None where it was, or was not asked.
+    what the calendar's events have done before, `unlearned` why that could not be learned, `zeros`
+    at which hours demand is zero as a rule, `excluded` what was kept out. `store_trouble` says why
+    the store could not be used, None where it was, or was not asked.
     """
 
     result: Forecast | Undecided
@@ -103,6 +103,7 @@ class FitReport:
     fit_seconds: float
     lookahead: "LookaheadModel | Undecided" = NOT_WANTED
     effects: "LearnedEffects | None" = None
+    unlearned: Undecided | None = None
     zeros: ZeroKnowledge = ZeroKnowledge()
     excluded: tuple[Stretch, ...] = ()
     store_trouble: Undecided | None = None

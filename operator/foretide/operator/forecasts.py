@@ -39,8 +39,9 @@ class Slot:
     """The forecasts of one metric of one resource, as the last fits have left them.
 
     `horizon` is that of the hours ahead, `lookahead` the model of the coming maximum; `failure` is
-    why the last fit could not make something, `store_trouble` why it could not use the store, and
-    `hindrance` why none can be made now. `peak` is what the model said last, at `peak_at` and
+    why the last fit could not make something, `store_trouble` why it could not use the store,
+    `unlearned` why it could not learn what events do, and `hindrance` why none can be made now.
+    `peak` is what the model said last, at `peak_at` and
     to `peak_asked`.
     """
 
@@ -51,6 +52,7 @@ class Slot:
     excluded: tuple[Stretch, ...] = ()
     failure: Undecided | None = None
     store_trouble: Undecided | None = None
+    unlearned: Undecided | None = None
     hindrance: Undecided | None = None
     fits: int = 0
     due_at: float = 0.0
@@ -118,6 +120,7 @@ class Slot:
             self.horizon = report.result
         if not report.fruitless:
             self.zeros, self.excluded = report.zeros, report.excluded
+        self.unlearned = report.unlearned
         if report.effects is not None:
             self.effects = report.effects
 
@@ -149,11 +152,13 @@ class Forecasts:
         now: float,
         refit_every: float,
         window: float | None = None,
+        name: str = "",
     ) -> Slot:
         """Start a fit in the background if one is due, and return the slot as it is now.
 
         `ask` makes the request when it is its turn. `window` (seconds) is how far ahead the model
-        must look: once that is longer than it does, a fit is due at once.
+        must look: once that is longer than it does, a fit is due at once. `name` is the metric's
+        in the log.
         """
         slot = self.slot(uid, metric)
         # A clock that was set back must not put off the next fit for as long.
@@ -162,7 +167,8 @@ class Forecasts:
         outgrown = now >= slot.rests_until and slot.outgrown(window)
         if slot.task is None and (now >= slot.due_at or outgrown):
             slot.task = asyncio.create_task(
-                self._fit(slot, ask, now, refit_every), name=f"fit {uid}/{metric}"
+                self._fit(slot, ask, now, refit_every, name or f"{uid}/{metric}"),
+                name=f"fit {uid}/{metric}",
             )
         return slot
 
@@ -190,7 +196,7 @@ class Forecasts:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fit(
-        self, slot: Slot, ask: Callable[[], FitRequest], now: float, refit_every: float
+        self, slot: Slot, ask: Callable[[], FitRequest], now: float, refit_every: float, name: str
     ) -> None:
         asked_at = now
 
@@ -207,6 +213,10 @@ class Forecasts:
             why = Undecided("FitFailed", type(error).__name__)
             report = FitReport(why, 0.0, 0.0, lookahead=why)
         self.on_report(report)
+        if report.unlearned is not None and report.unlearned != slot.unlearned:
+            logger.warning(
+                "%s: what events do could not be learned: %s", name, report.unlearned.message
+            )
         slot.take_over(report)
         if report.fruitless and report.failure is not None:
             slot.failures += 1

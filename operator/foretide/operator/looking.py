@@ -93,6 +93,7 @@ def look(
         excluded=len(slot.excluded),
         failure=slot.hindrance or slot.failure,
         store_trouble=slot.store_trouble,
+        unlearned=slot.unlearned,
         trust=None if slot.empty else trust,
         zero_since=scaler.zero_since.get(name),
         drop_since=scaler.drop_since.get(name),

@@ -209,6 +209,7 @@ class Observer:
             now=now,
             refit_every=spec.forecast.refit_every,
             window=window if spec.signals.time_series and spec.forecast.looks_ahead else None,
+            name=f"{scaler.namespace}/{scaler.name} {its.name}",
         )
 
 

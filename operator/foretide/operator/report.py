@@ -32,9 +32,9 @@ class MetricReport:
     `horizon` is the forecast of the hours ahead, `lookahead` the model that scaling acts on, with
     the `plan` in use, or why there is none; `excluded` counts the stretches of history that were
     kept out of the fit. `failure` is what the last fit could not make, or why none can be made,
-    `store_trouble` why it could not use the store. Each is None where there is no such thing.
-    `trust` is the meter as it stands after this tick; `zero_since` and `drop_since` are Unix
-    seconds.
+    `store_trouble` why it could not use the store, `unlearned` why it could not learn what events
+    do. Each is None where there is no such thing. `trust` is the meter as it stands after this
+    tick; `zero_since` and `drop_since` are Unix seconds.
     """
 
     horizon: Forecast | None = None
@@ -43,6 +43,7 @@ class MetricReport:
     excluded: int = 0
     failure: Undecided | None = None
     store_trouble: Undecided | None = None
+    unlearned: Undecided | None = None
     trust: TrustMeter | None = None
     zero_since: float | None = None
     drop_since: float | None = None

@@ -155,7 +155,12 @@ class Telemetry:
         self.fit_cpu.inc(report.cpu_seconds)
         if report.fit_seconds > 0:
             self.fit_seconds.observe(report.fit_seconds)
-        for part, trouble in (("forecast", report.failure), ("store", report.store_trouble)):
+        troubles = {
+            "forecast": report.failure,
+            "events": report.unlearned,
+            "store": report.store_trouble,
+        }
+        for part, trouble in troubles.items():
             if trouble is not None:
                 self.fit_failures.labels(part, trouble.reason).inc()
 

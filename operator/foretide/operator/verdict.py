@@ -84,7 +84,7 @@ def of_decision(
         active,
         _limited(decision, target, circumstances),
         _conflict(circumstances),
-        _events(circumstances.events),
+        _events(decision, circumstances),
         _store(decision, circumstances),
     ]
     return [condition for condition in found if condition is not None]
@@ -252,12 +252,27 @@ def _conflict(circumstances: Circumstances) -> Condition:
     return Condition(conditions.CONFLICT, False, "SoleOwner", message)
 
 
-def _events(events: EventsReport | None) -> Condition | None:
+def _events(decision: Decision, circumstances: Circumstances) -> Condition | None:
+    """Whether all events could be read, and what they do could be learned."""
+    events = circumstances.events
     if events is None:
         return None
+    told, reason = [], "LearningFailed"
     if events.problems:
-        message = "; ".join(events.problems) + " (the others count all the same)"
-        return Condition(conditions.EVENTS, False, "EventProblems", message)
+        told.append("; ".join(events.problems) + " (the others count all the same)")
+        reason = "EventProblems"
+    unlearned = [
+        (answer.name, report.unlearned)
+        for answer, report in zip(decision.answers, circumstances.metrics, strict=False)
+        if report.unlearned is not None
+    ]
+    if unlearned:
+        told.append(
+            f"what events do could not be learned by the last fit: {_each(unlearned)} "
+            "(what is declared or was learned before counts all the same)"
+        )
+    if told:
+        return Condition(conditions.EVENTS, False, reason, "; ".join(told))
     if not events.ahead:
         message = "no event is known for the next two weeks"
         return Condition(conditions.EVENTS, True, "NoneAhead", message)

@@ -1,5 +1,8 @@
 """What a forecast changes, and what its absence does."""
 
+from foretide.forecasting.demand import Undecided
+from foretide.forecasting.worker import NOT_WANTED
+
 HOUR = 3600.0
 
 
@@ -125,6 +128,19 @@ async def test_a_refit_that_fails_is_seen_while_the_older_forecast_serves(
     fitter.foresee(800)
     clock.advance(2 * 60)
     await operator.until(lambda: cluster.condition("ForecastAvailable") == ("True", "Forecasting"))
+
+
+async def test_effects_of_events_that_cannot_be_learned_are_seen(cluster, fitter, operator):
+    why = Undecided("LearningFailed", "KeyError: 'x'")
+    fitter.foresee(800)
+    fitter.look_ahead(NOT_WANTED, unlearned=why)
+    await cluster.deployment(replicas=8)
+    await cluster.scaler()
+    await operator.until(lambda: cluster.condition("EventsKnown") == ("False", "LearningFailed"))
+    assert "demand: KeyError: 'x'" in cluster.message("EventsKnown")
+    assert cluster.condition("ForecastAvailable") == ("True", "Forecasting")
+    failures = {"part": "events", "reason": "LearningFailed"}
+    assert operator.sample("foretide_fit_failures_total", **failures) == 1
 
 
 async def test_a_source_that_is_gone_while_a_forecast_serves_is_seen(cluster, fitter, operator):

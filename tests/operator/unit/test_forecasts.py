@@ -51,7 +51,7 @@ async def forecasts(fitter):
 def begin(forecasts, fit_request):
     """Refresh the slot at a time, and return it at once."""
 
-    def go(now=NOON, uid="a", metric=0, *, refit_every=HOUR, window=None, query="demand"):
+    def go(now=NOON, uid="a", metric=0, *, refit_every=HOUR, window=None, query="demand", name=""):
         return forecasts.refresh(
             uid,
             metric,
@@ -59,6 +59,7 @@ def begin(forecasts, fit_request):
             now=now,
             refit_every=refit_every,
             window=window,
+            name=name,
         )
 
     return go
@@ -317,6 +318,23 @@ async def test_what_was_learned_of_events_outlives_a_fit_that_learned_nothing(
     fitter.answer = report()
     await refresh(slot.due_at)
     assert slot.effects is learned
+
+
+async def test_effects_that_could_not_be_learned_are_kept_in_mind_and_logged_once(
+    refresh, fitter, report, caplog
+):
+    unlearned = Undecided("LearningFailed", "KeyError: 'x'")
+    fitter.answer = report(unlearned=unlearned)
+    slot = await refresh(name="web/shop demand")
+    await refresh(slot.due_at, name="web/shop demand")
+    assert slot.unlearned is unlearned
+    assert slot.failures == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "web/shop demand: what events do could not be learned: KeyError: 'x'"
+    ]
+    fitter.answer = report()
+    await refresh(slot.due_at)
+    assert slot.unlearned is None
 
 
 async def test_recent_demand_is_taken_once(refresh, fitter, report, look_ahead):

@@ -106,6 +106,7 @@ def worst(target, lookahead, forecast):
         excluded=123,
         failure=Undecided("FitFailed", LONG),
         store_trouble=Undecided("Unreachable", LONG),
+        unlearned=Undecided("LearningFailed", LONG),
         trust=TrustMeter(harm=123.45, missed=123.45, lost=True),
         zero_since=NOON,
         drop_since=NOON,

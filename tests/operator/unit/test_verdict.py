@@ -269,6 +269,18 @@ def test_events_are_told_with_what_is_wrong_with_them(judge, events, holds, reas
     assert found["Ready"] == (True, "Scaling")
 
 
+def test_effects_that_could_not_be_learned_are_told_beside_what_is_wrong_with_events(judge):
+    metrics = [MetricReport(unlearned=Undecided("LearningFailed", "KeyError: 'x'"))]
+    found, messages = judge(events=EventsReport((SALE,)), metrics=metrics)
+    assert found["EventsKnown"] == (False, "LearningFailed")
+    assert "by the last fit: demand: KeyError: 'x'" in messages["EventsKnown"]
+    events = EventsReport((SALE,), ("event x: no such day",))
+    found, messages = judge(events=events, metrics=metrics)
+    assert found["EventsKnown"] == (False, "EventProblems")
+    assert "no such day" in messages["EventsKnown"]
+    assert "KeyError" in messages["EventsKnown"]
+
+
 @pytest.mark.parametrize(
     ("state", "holds"),
     [(StoreState("Reachable", "it takes roll-ups"), True), (StoreState("Away", "away"), False)],
