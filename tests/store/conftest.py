@@ -94,14 +94,19 @@ def postgresql_server():
 
     PostgreSQL refuses to run as root: then it runs as `nobody`.
     """
-    with tempfile.TemporaryDirectory(prefix="foretide-pg-", ignore_cleanup_errors=True) as folder:
+    temporary = {"prefix": "foretide-pg-", "ignore_cleanup_errors": True}
+    with (
+        tempfile.TemporaryDirectory(**temporary) as folder,
+        tempfile.TemporaryDirectory(**temporary, dir=_memory()) as kept,
+    ):
         home = Path(folder)
         user = "nobody" if os.geteuid() == 0 else None
         binaries = _postgresql_binaries(home, user)
-        data = home / "data"
+        data = Path(kept) / "data"
         data.mkdir(mode=0o700)
         if user:
             home.chmod(0o755)
+            data.parent.chmod(0o755)
             os.chown(data, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
         own = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C"}}
         if user:
@@ -127,6 +132,13 @@ def postgresql_server():
         finally:
             server.send_signal(signal.SIGINT)  # ends the sessions that there are
             server.wait(20)
+
+
+def _memory():
+    """A folder in memory, if it has room: on a disk, a thousand files take seconds to delete."""
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**28
+    return memory if roomy else None
 
 
 def _die_with(parent):

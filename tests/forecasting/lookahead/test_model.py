@@ -35,9 +35,16 @@ def history(daily):
     return daily(6)
 
 
-@pytest.fixture(scope="module")
-def model(history):
-    return fit(history, request_at(history.end))
+@pytest.fixture(
+    scope="module",
+    params=[20, pytest.param(fitting._ROUNDS, marks=pytest.mark.slow)],
+    ids="{} trees".format,
+)
+def model(request, history):
+    """Of few trees, which is quick, and then of as many as the product learns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_ROUNDS", request.param)
+        return fit(history, request_at(history.end))
 
 
 @pytest.fixture
