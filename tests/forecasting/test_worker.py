@@ -75,9 +75,11 @@ class Store:
 
 @pytest.fixture(scope="module")
 def quick():
-    """Fewer trees: what is learned here is not looked at closely."""
+    """Fewer trees from fewer minutes: what is learned here is not looked at closely."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "_ROUNDS", 8)
+        patch.setattr(fitting, "_MOST_ROWS", 1_000)
+        patch.setattr(fitting, "_REPLAYED", 1_440)
         yield
 
 
