@@ -6,26 +6,14 @@ from foretide.forecasting.simulation.replay import Setting, drive, judge, replay
 
 
 class Script:
-    """Asks for these counts, one each minute, and notes what it was told as each began."""
+    """Asks for these counts, one after the other, and notes what it was told."""
 
     def __init__(self, *counts):
         self.counts, self.seen = list(counts), []
 
     def step(self, demand, replicas, now):
-        if not self.seen or now >= self.seen[-1][2] + 60:
-            self.seen.append((demand, replicas, now))
+        self.seen.append((demand, replicas, now))
         return self.counts[len(self.seen) - 1] if self.counts else replicas
-
-
-class Doubling:
-    """May only double at a time, as HPA's default rate policy allows in 15 s."""
-
-    def __init__(self, wanted):
-        self.wanted, self.asked_at = wanted, []
-
-    def step(self, demand, replicas, now):
-        self.asked_at.append(now)
-        return min(self.wanted, 2 * replicas)
 
 
 def setting(trace, minute=2, **options):
@@ -39,23 +27,6 @@ def test_a_policy_knows_the_last_step_that_is_over_and_what_it_asked_for(make_tr
     start = trace.demand.start
     # It starts with HPA's answer to 22: 22 / 7 is 4.
     assert script.seen == [(22, 4, start + 120), (33, 3, start + 180), (44, 5, start + 240)]
-
-
-def test_what_a_rate_policy_lets_go_part_of_the_way_goes_on_before_the_next_minute(make_trace):
-    trace = make_trace([10, 10, 10, 10])
-    policy = Doubling(12)
-    path = drive(trace, policy, setting(trace))  # from 2 replicas
-    at = [moment - trace.demand.start for moment in policy.asked_at]
-    assert at == [120, 135, 150, 165, 180]
-    assert path.counts.tolist() == [4, 8, 12, 12]
-    assert (path.moments - trace.demand.start).tolist() == [120, 135, 150, 180]
-
-
-def test_a_rate_policy_never_reaches_into_the_next_minute(make_trace):
-    trace = make_trace([10, 10, 10, 10])
-    policy = Doubling(1_000)
-    path = drive(trace, policy, setting(trace))
-    assert path.counts.tolist() == [4, 8, 16, 32, 64, 128, 256, 512]
 
 
 def test_what_is_asked_for_is_ready_after_the_delay(make_trace):

@@ -1,6 +1,5 @@
 """Replaying a trace under a policy: the loop of a scaler, on recorded demand."""
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +9,6 @@ from ..series import Values
 from .pods import Pods
 from .scoring import Score, score
 from .trace import Trace
-
-# How often a controller looks, in seconds: HPA's, and Foretide's by default.
-SYNC = 15.0
 
 
 class Policy(Protocol):
@@ -72,30 +68,18 @@ def replay(trace: Trace, policy: Policy, setting: Setting) -> Run:
 
 
 def drive(trace: Trace, policy: Policy, setting: Setting) -> Path:
-    """Ask a policy at each moment. What it asks for does not depend on when pods are ready.
-
-    Where the period is longer than a controller's, a policy that has added replicas is asked again
-    after each `SYNC` seconds, until it adds no more: a rate policy may have let it go part of the
-    way only. All other syncs between two moments would change nothing, as nothing new is known.
-    """
+    """Ask a policy at each moment. What it asks for does not depend on when pods are ready."""
     demand = trace.demand.between(setting.start, trace.demand.end)
     moments = np.arange(demand.start, demand.end, setting.period)
     known = trace.known_at(moments)
     first = known[np.isfinite(known)]
     initial = replicas = start_replicas(float(first[0]) if len(first) else 0.0, trace, setting)
-    asked: list[tuple[float, int]] = []
-    for moment, value in zip(moments.tolist(), known.tolist(), strict=True):
-        newest = value if math.isfinite(value) else None
-        now = moment
-        while True:
-            before, replicas = replicas, policy.step(newest, replicas, now)
-            if now == moment or replicas != before:
-                asked.append((now, replicas))
-            now += SYNC
-            if replicas <= before or now >= moment + setting.period:
-                break
-    times, counts = [now for now, _ in asked], [float(count) for _, count in asked]
-    return Path(np.array(times), np.array(counts), initial)
+    counts = np.empty(len(moments))
+    finite = np.isfinite(known).tolist()
+    for position, (now, value) in enumerate(zip(moments.tolist(), known.tolist(), strict=True)):
+        replicas = policy.step(value if finite[position] else None, replicas, now)
+        counts[position] = replicas
+    return Path(moments, counts, initial)
 
 
 def judge(trace: Trace, path: Path, setting: Setting) -> Run:
