@@ -199,7 +199,7 @@ class Run:
         config, port_file = folder / "foretide.yaml", folder / "port"
         settings = {
             "sources": {"default": {"url": sandbox.prometheus_url}},
-            "fitting": {"cores": fit_cores},
+            "fitting": {"cores": fit_cores, "workers": math.ceil(fit_cores)},
         }
         config.write_text(yaml.safe_dump(settings))
         command = [
