@@ -1,6 +1,6 @@
 """Conditions from what a tick has found. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from foretide.forecasting.decision import Decision, Source
@@ -152,14 +152,26 @@ def _failing(decision: Decision, metrics: Sequence[MetricReport]) -> str:
 
     While an older forecast serves nothing else would say so.
     """
+    told = {answer.name: answer.untrusted for answer in decision.answers}
     failures = [
-        (answer.name, report.failure)
-        for answer, report in zip(decision.answers, metrics, strict=False)
-        if report.failure is not None
-        and report.failure.reason not in _NOT_FORECAST
-        and report.failure != answer.untrusted
+        (name, failure)
+        for name, failure in _troubles(decision, metrics, lambda report: report.failure)
+        if failure.reason not in _NOT_FORECAST and failure != told[name]
     ]
     return f"fitting fails: {_each(failures)}" if failures else ""
+
+
+def _troubles(
+    decision: Decision,
+    metrics: Sequence[MetricReport],
+    trouble: Callable[[MetricReport], Undecided | None],
+) -> list[tuple[str, Undecided]]:
+    """One kind of trouble of each metric that has it, by the metric's name."""
+    return [
+        (answer.name, found)
+        for answer, report in zip(decision.answers, metrics, strict=False)
+        if (found := trouble(report)) is not None
+    ]
 
 
 def _each(problems: Iterable[tuple[str, Undecided]]) -> str:
@@ -261,11 +273,7 @@ def _events(decision: Decision, circumstances: Circumstances) -> Condition | Non
     if events.problems:
         told.append("; ".join(events.problems) + " (the others count all the same)")
         reason = "EventProblems"
-    unlearned = [
-        (answer.name, report.unlearned)
-        for answer, report in zip(decision.answers, circumstances.metrics, strict=False)
-        if report.unlearned is not None
-    ]
+    unlearned = _troubles(decision, circumstances.metrics, lambda report: report.unlearned)
     if unlearned:
         told.append(
             f"what events do could not be learned by the last fit: {_each(unlearned)} "
@@ -286,11 +294,7 @@ def _store(decision: Decision, circumstances: Circumstances) -> Condition | None
     if store is None or store.reason == "NotConfigured":
         return None
     reason, message = store.reason, store.message
-    troubles = [
-        (answer.name, report.store_trouble)
-        for answer, report in zip(decision.answers, circumstances.metrics, strict=False)
-        if report.store_trouble is not None
-    ]
+    troubles = _troubles(decision, circumstances.metrics, lambda report: report.store_trouble)
     if troubles:
         message += f"; the last fit did without it: {_each(troubles)}"
         reason = "FitWithoutStore" if reason == "Reachable" else reason
