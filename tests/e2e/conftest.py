@@ -20,11 +20,13 @@ import kubernetes
 import pytest
 import yaml
 
+from sandbox.errors import SandboxError
 from sandbox.handle import Sandbox
 from sandbox.spec import DemandSeries, SandboxSpec
 
 ROOT = Path(__file__).parents[2]
 DAY = 86_400.0
+PHASES = {"rising": 0.0, "falling": 0.5}  # at the start demand rises, or falls, most steeply
 SERIES = 40  # one for each test that sets demand by hand, and some to spare
 
 
@@ -34,8 +36,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.sandbox)
 
 
-def eventually(condition, *, within=30.0, what=None, every=0.2):
-    """Wait until the condition returns something true, and return it."""
+def eventually(condition, *, within=60.0, what=None, every=0.2):
+    """Wait until the condition returns something true, and return it.
+
+    A machine may be several times slower than usual: what passes never waits for so long.
+    """
     deadline = time.monotonic() + within
     while True:
         found = condition()
@@ -47,18 +52,37 @@ def eventually(condition, *, within=30.0, what=None, every=0.2):
         time.sleep(every)
 
 
+def wave(phase, at):
+    """A daily wave between 20 and 180, `at` seconds after it had the given phase."""
+    return 100 + 80 * math.sin(2 * math.pi * (at / DAY + phase))
+
+
 def daily(phase):
-    """Four days of a daily wave between 20 and 180; at the start it has the given phase."""
+    """Five days of the wave."""
     times = [60.0 * minute for minute in range(5 * 1440)]
-    values = [100 + 80 * math.sin(2 * math.pi * (at / DAY + phase)) for at in times]
-    return times, values
+    return times, [wave(phase, at) for at in times]
+
+
+def await_kind(sandbox, crd):
+    """Wait until the kind of a CustomResourceDefinition is served, and kubectl knows of it.
+
+    The condition Established comes before that, and `kubectl wait` fails on a definition that is so
+    new that it has no conditions.
+    """
+
+    def served():
+        try:
+            return sandbox.kubectl("get", crd, "--all-namespaces") is not None
+        except SandboxError:
+            return False
+
+    eventually(served, what=f"{crd} is not served")
 
 
 @pytest.fixture(scope="session")
 def sandbox():
-    # Phase 0: demand rises most steeply at the start. Phase 0.5: it falls.
     series = []
-    for name, phase in (("rising", 0.0), ("falling", 0.5)):
+    for name, phase in PHASES.items():
         times, values = daily(phase)
         series.append(
             DemandSeries(times=times, values=values, labels={"app": name}, start_at=4 * DAY)
@@ -78,13 +102,30 @@ def sandbox():
     )
     with Sandbox(spec) as sandbox:
         sandbox.kubectl("apply", "-f", str(ROOT / "crds"))
-        sandbox.kubectl("wait", "--for=condition=Established", "crd/predictivescalers.foretide.dev")
+        await_kind(sandbox, "predictivescalers.foretide.dev")
         yield sandbox
 
 
 @pytest.fixture(scope="session")
 def api(sandbox):
     return kubernetes.config.new_client_from_config(str(sandbox.kubeconfig))
+
+
+@pytest.fixture
+def wave_now(sandbox):
+    """Demand of "rising" or "falling" at this moment: a long run of tests moves both along."""
+    return lambda name: wave(PHASES[name], time.time() - sandbox.started)
+
+
+@pytest.fixture
+def new_kind(sandbox):
+    """Defines a kind, given its CustomResourceDefinition, and waits until it is served."""
+
+    def define(namespace, document):
+        namespace.apply(document)
+        await_kind(sandbox, document["metadata"]["name"])
+
+    return define
 
 
 class Manual:
@@ -99,12 +140,13 @@ class Manual:
         """Set a number (and wait until Prometheus has seen it) or a way of going wrong."""
         self._sandbox.player.set(mode, series=f'demand_rps{{app="{self.app}"}}')
         if not isinstance(mode, str):
-            eventually(lambda: self._seen() == mode)
+            eventually(lambda: self.ask() == mode)
 
-    def _seen(self):
-        query = urllib.parse.urlencode({"query": self.query})
+    def ask(self, query=None):
+        """What Prometheus answers to a query now, by default to that of the series."""
+        parameters = urllib.parse.urlencode({"query": query or self.query})
         with urllib.request.urlopen(
-            f"{self._sandbox.prometheus_url}/api/v1/query?{query}", timeout=5
+            f"{self._sandbox.prometheus_url}/api/v1/query?{parameters}", timeout=20
         ) as answer:
             result = json.load(answer)["data"]["result"]
         return float(result[0]["value"][1]) if result else None
@@ -201,10 +243,13 @@ class Namespace:
         found = [c for c in self.status(name).get("conditions", []) if c["type"] == kind]
         return (found[0]["status"], found[0]["reason"]) if found else (None, None)
 
-    def await_condition(self, name, kind, status, reason=None, *, within=30.0):
+    def await_condition(self, name, kind, status, reason=None, *, within=60.0):
+        """Wait for a condition; the reason may be one, several of which one will do, or any."""
+        reasons = {reason} if isinstance(reason, str) else reason
+
         def holds():
             found = self.condition(name, kind)
-            return found[0] == status and reason in (None, found[1])
+            return found[0] == status and (reasons is None or found[1] in reasons)
 
         eventually(holds, within=within, what=lambda: json.dumps(self.status(name), indent=1))
 
@@ -214,7 +259,7 @@ class Namespace:
     def ready(self, name):
         return self.get("deployment", name).get("status", {}).get("readyReplicas", 0)
 
-    def await_replicas(self, name, wanted, *, within=30.0):
+    def await_replicas(self, name, wanted, *, within=60.0):
         accepts = wanted if callable(wanted) else lambda replicas: replicas == wanted
         return eventually(
             lambda: accepts(self.replicas(name)),
@@ -229,6 +274,10 @@ class Namespace:
     def events(self, reason):
         items = json.loads(self.kubectl("get", "events", "-o", "json"))["items"]
         return [event["message"] for event in items if event["reason"] == reason]
+
+    def await_event(self, reason):
+        """Events are posted in the background: what they tell of may be seen before them."""
+        eventually(lambda: self.events(reason), what=f"no Event {reason}")
 
 
 class Refused(Exception):
@@ -330,7 +379,7 @@ class Operator:
         """SIGTERM; returns the exit status and how many seconds it took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15), time.monotonic() - began
+        return self.process.wait(60), time.monotonic() - began
 
     def metric(self, name):
         """The sum of a metric over its labels."""
@@ -354,7 +403,7 @@ class Operator:
 
     def _get(self, path):
         port = self._port_file.read_text().strip()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=20) as answer:
             return answer.read().decode()
 
 

@@ -39,18 +39,19 @@ def held(shop, operator, minimum, wait_for):
     """A minimum that is held up by a forecast; the HPA has followed."""
     shop.scaler("shop", RISING, actuation="HPAFloor", forecast=AHEAD)
     wait_for(
-        lambda: minimum() >= 14, within=60, what=lambda: json.dumps(shop.status("shop"), indent=1)
+        lambda: minimum() >= 14, within=180, what=lambda: json.dumps(shop.status("shop"), indent=1)
     )
     shop.await_replicas("shop", lambda replicas: replicas >= 14)
     return shop
 
 
-def test_an_hpa_follows_what_is_foreseen(held, operator, minimum):
+def test_an_hpa_follows_what_is_foreseen(held, operator, minimum, wait_for):
     held.await_condition("shop", "ScalingActive", "True", "FloorHeld")
     held.await_condition("shop", "Conflict", "False")
-    assert held.events("FloorHeld")
+    held.await_event("FloorHeld")
     assert not held.events("ScaledUp")  # that is the HPA's own
-    assert held.replicas("shop") == minimum()
+    # The minimum moves with the forecast, and the HPA follows at its own pace.
+    wait_for(lambda: held.replicas("shop") == minimum())
 
 
 def test_it_gets_its_minimum_back_when_the_resource_pauses(held, minimum, wait_for):

@@ -167,11 +167,12 @@ async def test_an_hpa_that_is_gone_is_told(shop, hold, give_back):
 
 
 @pytest.fixture
-def keda(shop):
+def keda(shop, new_kind):
     """KEDA's kind, without KEDA."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1alpha1", "served": True, "storage": True}
-    shop.apply(
+    new_kind(
+        shop,
         {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",
@@ -186,9 +187,8 @@ def keda(shop):
                 },
                 "versions": [{**version, "schema": {"openAPIV3Schema": anything}}],
             },
-        }
+        },
     )
-    shop.kubectl("wait", "--for=condition=Established", "crd/scaledobjects.keda.sh")
     yield
     shop.kubectl("delete", "crd", "scaledobjects.keda.sh")
 

@@ -79,7 +79,7 @@ def test_sources_with_tls_and_credentials(secured, namespace, operator, sandbox)
         namespace.scaler(source, 'sum(demand_rps{app="rising"})', metric={"source": source})
     for source in ("bearer", "basic"):  # demand now, and history in the worker
         namespace.await_condition(source, "MetricsAvailable", "True")
-        namespace.await_condition(source, "ForecastAvailable", "True", within=90)
+        namespace.await_condition(source, "ForecastAvailable", "True", within=180)
     for source, reason in {
         "wrong": "Unauthorized",
         "untrusted": "Unreachable",

@@ -16,9 +16,12 @@ READY, JITTER = 2.0, 1.0
 
 @pytest.fixture(scope="session")
 def eventually():
-    """Polls until a callable gives something true, and returns that; exceptions count as no."""
+    """Polls until a callable gives something true, and returns that; exceptions count as no.
 
-    def wait(condition, timeout=20.0, interval=0.1):
+    A machine may be several times slower than usual: what passes never waits for so long.
+    """
+
+    def wait(condition, timeout=60.0, interval=0.1):
         deadline = time.monotonic() + timeout
         while True:
             error = None
@@ -86,7 +89,7 @@ def ask(sandbox):
     """An instant query to the real Prometheus; returns {frozenset of labels: value}."""
 
     def query(text):
-        with httpx.Client(trust_env=False) as http:
+        with httpx.Client(trust_env=False, timeout=20) as http:
             answer = http.get(f"{sandbox.prometheus_url}/api/v1/query", params={"query": text})
         rows = answer.raise_for_status().json()["data"]["result"]
         return [float(row["value"][1]) for row in rows]
@@ -143,7 +146,7 @@ def processes():
 def all_gone(eventually):
     """Asserts that no process of a list is left."""
 
-    def check(recorded, timeout=10.0):
+    def check(recorded, timeout=60.0):
         assert recorded
         eventually(lambda: not any(is_alive(pid, known) for pid, known in recorded), timeout)
 

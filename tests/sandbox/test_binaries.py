@@ -145,7 +145,7 @@ def building(go, eventually):
     code = "from sandbox.binaries import TOOLS, ensure; from sandbox.progress import Silent;"
     caller = subprocess.Popen(
         [sys.executable, "-c", f"{code} ensure(TOOLS[0], Silent())"],
-        env={**os.environ, "FAKE_GO_TAKES": "60"},
+        env={**os.environ, "FAKE_GO_TAKES": "600"},
         cwd=binaries.TOOLCHAIN.parents[1],
         stderr=subprocess.DEVNULL,
     )
@@ -159,7 +159,7 @@ def building(go, eventually):
 def test_an_interrupted_build_ends_go_and_leaves_nothing(building):
     caller, go_process = building
     caller.send_signal(signal.SIGINT)
-    assert caller.wait(10) != 0
+    assert caller.wait(60) != 0
     assert not is_alive(*go_process)
     assert [p.name for p in cached_path(ETCD).parent.iterdir()] == ["lock"]
 
@@ -169,7 +169,7 @@ def test_a_build_ends_with_its_killed_caller_and_can_be_run_again(building, even
     caller, go_process = building
     caller.kill()
     caller.wait()
-    eventually(lambda: not is_alive(*go_process), timeout=5)
+    eventually(lambda: not is_alive(*go_process), timeout=30)
     assert ensure(ETCD, Silent()).origin == "built"
     assert sorted(p.name for p in cached_path(ETCD).parent.iterdir()) == ["etcd", "lock"]
 

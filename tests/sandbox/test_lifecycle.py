@@ -60,7 +60,7 @@ def command(environment, *arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -109,7 +109,7 @@ def test_ctrl_c_takes_the_sandbox_down(tmp_path, processes, all_gone):
     caller = start_caller(tmp_path)
     recorded = processes(read_state(tmp_path))
     caller.send_signal(signal.SIGINT)
-    assert caller.wait(20) != 0
+    assert caller.wait(60) != 0
     all_gone(recorded, timeout=0.1)
     assert not (tmp_path / "state.json").exists()
 
@@ -124,7 +124,7 @@ def test_ctrl_c_during_the_start_leaves_nothing(child_environment, eventually, p
     )
     state = eventually(lambda: (s := read_state(directory)) and len(processes(s)) > 2 and s)
     up.send_signal(signal.SIGINT)
-    _, said = up.communicate(timeout=30)
+    _, said = up.communicate(timeout=60)
     assert up.returncode == 130, said
     assert b"Traceback" not in said
     all_gone(processes(state), timeout=0.1)
