@@ -53,6 +53,14 @@ def test_a_forecast_tells_its_peak_and_its_quantile(say):
     )
 
 
+def test_a_surprise_is_told_in_place_of_the_quantile(say):
+    surprised = replace(peak(95.0), surprised=True)
+    assert say(66.5, surprised) == (
+        "10 by rps: up to 95 within 120 s ÷ 10 per replica "
+        "(demand has just outgrown its forecast, demand now 66.5)"
+    )
+
+
 def test_demand_that_exceeds_the_forecast_is_told_beside_it(say):
     assert say(95.0, peak(50.0)) == "10 by rps: demand 95 ÷ 10 per replica (forecast 50)"
 

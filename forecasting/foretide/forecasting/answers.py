@@ -82,9 +82,9 @@ class MetricAnswer:
     """What one metric asks for, and the figures that it comes from.
 
     `reactive` is demand ÷ safe load, rounded up; `predicted` the same for the forecast's peak
-    `peak`, planned for at `quantile`; `event` and `derivative` for these signals; `hpa` is what an
-    HPA at the target utilisation would say. None where there is no such figure. `wanted` is None
-    when the metric says nothing.
+    `peak`, planned for at `quantile`, or with more room where demand has `surprised` the forecast;
+    `event` and `derivative` for these signals; `hpa` is what an HPA at the target utilisation would
+    say. None where there is no such figure. `wanted` is None when the metric says nothing.
     """
 
     name: str
@@ -94,6 +94,7 @@ class MetricAnswer:
     reactive: int | None = None
     peak: float | None = None
     quantile: float | None = None
+    surprised: bool = False
     predicted: int | None = None
     event: int | None = None
     derivative: int | None = None
@@ -131,6 +132,7 @@ def answer_metric(
         "name": metric.name,
         "peak": None if peak is None else peak.upper,
         "quantile": None if peak is None else peak.quantile,
+        "surprised": peak is not None and peak.surprised,
         "predicted": predicted,
         "event": event,
         "derivative": derivative,

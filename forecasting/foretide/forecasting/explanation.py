@@ -61,6 +61,8 @@ def _signal(
         return f"as it was, until the first forecast after a restart (demand now {now})"
     if source is Source.FORECAST:
         quantile = "" if answer.quantile is None else f"{answer.quantile:.4g} quantile, "
+        if answer.surprised:
+            quantile = "demand has just outgrown its forecast, "
         return (
             f"up to {answer.peak:.4g} within {lead_time:.0f} s{carried} "
             f"({quantile}demand now {now})"

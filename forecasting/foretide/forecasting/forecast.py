@@ -80,7 +80,8 @@ class PeakForecast:
 
     `upper` is what is planned for, at about `quantile`; `median` is the middle. `slack` is the
     share by which replicas may exceed what `upper` needs before any are taken away, so that a plan
-    is not changed for little.
+    is not changed for little. `surprised` says that demand has just outgrown what had been forecast
+    for it, and that `upper` is the room that this asks for.
     """
 
     model: str
@@ -90,3 +91,4 @@ class PeakForecast:
     median: float
     quantile: float
     slack: float = 0.0
+    surprised: bool = False

@@ -25,7 +25,7 @@ from foretide.forecasting.lookahead.choosing import (
     choose,
     trailing_minimum,
 )
-from foretide.forecasting.lookahead.plan import LEVELS, Plan, planned_peak
+from foretide.forecasting.lookahead.plan import LEVELS, Plan, planned_peak, surprises
 from foretide.forecasting.simulation.hpa import HpaPolicy
 
 WORKLOAD = Workload(per_replica=1.0, min_replicas=2, lead=3)
@@ -151,3 +151,22 @@ def test_beyond_what_was_learned_a_margin_grows_with_safety():
     assert planned == sorted(planned)
     assert planned[0] == 1.0
     assert planned[-1] < 2.0
+
+
+def test_only_a_minute_after_one_that_outgrew_all_its_quantiles_has_room():
+    quantiles = np.tile(np.linspace(5, 10, len(LEVELS))[:, None], 4)
+    known = np.array([14.0, 9.9, 14.0, np.nan])  # nothing is known of what the first should be
+    assert surprises(quantiles, known).tolist() == pytest.approx([0.0, 0.0, 20.0, 0.0])
+
+
+def test_the_replay_pays_for_room_after_a_surprise_only_then():
+    """To be as safe by the plan alone would take two fifths more replicas at all times."""
+    demand = np.full(2_000, 10.0)
+    demand[1_500:1_505] = [20.0, 28.0, 28.0, 20.0, 10.0]
+    foreseen = np.concatenate((demand[:1], demand[:-1]))
+    quantiles = np.tile(foreseen, (len(LEVELS), 1)) * np.linspace(1.0, 1.05, len(LEVELS))[:, None]
+    workload = Workload(per_replica=1.0, min_replicas=2, lead=0)
+    (choice,) = choose(demand, foreseen, quantiles, workload, (0.7,))
+    assert isinstance(choice.plan, Plan)
+    assert choice.expected.under == pytest.approx(1 / len(demand))
+    assert choice.expected.replicas < 13.5

@@ -88,6 +88,18 @@ def test_a_forecast_rises_before_demand_does(daily, model):
     assert forecast.median < forecast.upper
 
 
+def test_after_a_leap_that_nothing_foretold_there_is_room_for_more(history, model):
+    plan = Plan.at_quantile(0.9, 0.0)
+    calm = model.forecast(history, plan)
+    leap = Series(history.start, 60.0, history.values.copy())
+    leap.values[-1] *= 3
+    assert not calm.surprised
+    surprised = model.forecast(leap, plan)
+    assert surprised.surprised
+    assert surprised.upper == pytest.approx(leap.values[-1] / 0.7)
+    assert (surprised.made_at, surprised.until) == (calm.made_at, calm.until)
+
+
 def test_ten_minutes_without_demand_make_no_forecast(history, model):
     blind = Series(
         history.start, 60.0, np.where(np.arange(len(history)) < 8_000, history.values, np.nan)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..demand import Undecided
 from ..series import Values
-from .plan import Plan, planned_peak
+from .plan import Plan, planned_peak, surprises
 
 _SAFETIES = np.array([0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.75, 2.0, 2.3, 2.7, 3.2, 3.8, 4.5, 5.5])
 _TOLERANCE = 0.1
@@ -78,7 +78,8 @@ def choose(
     usual = float(np.mean(quantiles[0]))
     grid = np.array(list(product(_SLACKS, _EVENNESSES, _SAFETIES)))
     slacks, evenness, safeties = (column[:, None] for column in grid.T)
-    peaks = planned_peak(quantiles, safeties, evenness, usual) / workload.per_replica
+    peaks = planned_peak(quantiles, safeties, evenness, usual)
+    peaks = np.maximum(peaks, surprises(quantiles, known)) / workload.per_replica
     outcomes = _score(_planned(peaks, known, slacks[:, 0], workload), demand, workload)
     count = len(_SAFETIES)
     curves = [

@@ -9,7 +9,7 @@ from ..forecast import PeakForecast
 from ..series import Series, Values
 from .choosing import Choice
 from .features import REACH, STEP, Indices, features
-from .plan import LEVELS, Plan, planned_peak, to_demand
+from .plan import LEVELS, Plan, planned_peak, surprises, to_demand
 from .trees import Trees
 
 MODEL = "Lookahead"
@@ -55,14 +55,22 @@ class LookaheadModel:
         values = known.values[-REACH:]
         if not np.isfinite(values[-10:]).any():
             return Undecided("DemandUnknown", "nothing is known of the last ten minutes")
-        at = np.array([len(values)])
+        # That of a minute ago says whether this minute was a surprise.
+        at = np.arange(max(1, len(values) - 1), len(values) + 1)
         found = self.quantiles(values, at, known.end - STEP * len(values))
-        return to_peaks(found, plan, now=known.end, window=self.window)[0]
+        first = known.end - STEP * (len(at) - 1)
+        return to_peaks(found, values[at - 1], plan, now=first, window=self.window)[-1]
 
 
-def to_peaks(quantiles: Values, plan: Plan, *, now: float, window: int) -> list[PeakForecast]:
-    """Forecasts for consecutive minutes from `now` on, of quantiles (levels, n)."""
-    peaks = planned_peak(quantiles, plan.safety, plan.evenness, plan.usual)
+def to_peaks(
+    quantiles: Values, known: Values, plan: Plan, *, now: float, window: int
+) -> list[PeakForecast]:
+    """Forecasts for consecutive minutes from `now` on, of quantiles (levels, n).
+
+    `known` (n) is the newest demand known at the beginning of each.
+    """
+    planned = planned_peak(quantiles, plan.safety, plan.evenness, plan.usual)
+    least = surprises(quantiles, known)
     return [
         PeakForecast(
             model=MODEL,
@@ -72,8 +80,11 @@ def to_peaks(quantiles: Values, plan: Plan, *, now: float, window: int) -> list[
             median=float(median),
             quantile=plan.quantile,
             slack=plan.slack,
+            surprised=bool(least[step] > planned[step]),
         )
-        for step, (upper, median) in enumerate(zip(peaks, quantiles[0], strict=True))
+        for step, (upper, median) in enumerate(
+            zip(np.maximum(planned, least), quantiles[0], strict=True)
+        )
     ]
 
 

@@ -19,6 +19,8 @@ _NINES = -np.log10(1.0 - np.array(LEVELS))
 _MARGIN_FROM = 1.6
 _MARGIN = 0.2
 _QUIETEST = 0.05
+# What is left free, as HPA usually leaves it, where demand has just outgrown all that was foreseen.
+_SURPRISED_AT = 0.7
 LEAST_SAFETY, MOST_SAFETY = 0.3, 6.0
 # A calibration that wants more than this has met something else than a bad quantile.
 _LARGEST_SHIFT = 0.5
@@ -70,6 +72,20 @@ def planned_peak(
     low, high = quantiles[piece, columns], quantiles[piece + 1, columns]
     margin = np.exp(_MARGIN * np.maximum(0.0, nines - _MARGIN_FROM))
     return np.asarray((low + (high - low) * share) * margin)
+
+
+def surprises(quantiles: Values, known: Values) -> Values:
+    """What to plan for at least after a surprise, in demand, shape (n); 0 where there was none.
+
+    `quantiles` (levels, n) were forecast at the beginning of consecutive minutes, `known` (n) is
+    the newest demand that was known then. When the minute before outgrew the highest of its own
+    quantiles, something goes on that the past has no example of, and the next quantiles, which
+    follow demand, say little of how far it goes. So there is room then, as HPA would have it.
+    """
+    least = np.zeros(len(known))
+    outgrown = known[1:] > quantiles[-1, :-1]
+    least[1:] = np.where(outgrown, known[1:] / _SURPRISED_AT, 0.0)
+    return least
 
 
 def to_demand(relative: Values, level: Values, unit: float, shifts: Values | None = None) -> Values:

@@ -27,12 +27,14 @@ _NOT_YET = Undecided("NotFittedYet", "no forecast yet")
 class Stage:
     """One fit and the minutes until the next: its quantiles there, shape (levels, n).
 
-    `first` is the number of the first minute within the trace's minutes.
+    `first` is the number of the first minute within the trace's minutes, `known` (n) the newest
+    demand known at the beginning of each.
     """
 
     model: LookaheadModel | Undecided
     first: int
     quantiles: Values
+    known: Values
 
     def peaks(self, utilization: float, start: float) -> "list[PeakForecast | Undecided]":
         """The forecast for each minute, for a target utilisation; `start` is when minutes begin."""
@@ -44,7 +46,7 @@ class Stage:
         if isinstance(plan, Undecided):
             return [plan] * count
         now = start + STEP * self.first
-        forecasts = to_peaks(self.quantiles, plan, now=now, window=self.model.window)
+        forecasts = to_peaks(self.quantiles, self.known, plan, now=now, window=self.model.window)
         known = np.isfinite(self.quantiles[0])
         return [
             forecast if good else _NOT_YET for forecast, good in zip(forecasts, known, strict=True)
@@ -88,7 +90,7 @@ def stages(
         )
         model = fit(history, request, samples=Series(history.start, STEP, samples))
         last = min(first + every, len(values))
-        yield Stage(model, first, _quantiles(model, values, minutes.start, first, last))
+        yield _stage(model, values, minutes.start, first, last)
 
 
 def window_for(delay: float, period: float) -> int:
@@ -96,19 +98,19 @@ def window_for(delay: float, period: float) -> int:
     return max(1, math.ceil((delay + period) / STEP - 1e-9))
 
 
-def _quantiles(
+def _stage(
     model: LookaheadModel | Undecided, values: Values, start: float, first: int, last: int
-) -> Values:
-    if isinstance(model, Undecided):
-        return np.full((1, last - first), np.nan)
+) -> Stage:
     oldest = max(0, first - REACH)
     seen = fill_gaps(values[oldest:last])
     at = np.arange(first - oldest, last - oldest)
+    known = seen[at - 1]
+    if isinstance(model, Undecided):
+        return Stage(model, first, np.full((1, last - first), np.nan), known)
     found = model.quantiles(seen, at, start + STEP * oldest)
     # A minute before which nothing is known has no forecast.
-    blind = ~np.isfinite(seen[at - 1])
-    found[:, blind] = np.nan
-    return found
+    found[:, ~np.isfinite(known)] = np.nan
+    return Stage(model, first, found, known)
 
 
 class ForetidePolicy:
