@@ -132,10 +132,10 @@ def test_an_hpa_that_appears_on_the_target_takes_it_over(namespace, operator, de
     assert "HorizontalPodAutoscaler rival" in str(namespace.status("shop")["conditions"])
     namespace.scaler("shop", demand.query, mode="Recommend")
     namespace.await_condition("shop", "Ready", "True", "Recommending")
-    assert namespace.condition("shop", "Conflict") == ("True", "OtherOwner")
+    namespace.await_condition("shop", "Conflict", "False", "OwnerBeside")
     namespace.scaler("shop", demand.query)
     namespace.kubectl("delete", "hpa", "rival")
-    namespace.await_condition("shop", "Conflict", "False")
+    namespace.await_condition("shop", "Conflict", "False", "SoleOwner")
     namespace.await_replicas("shop", 20)
 
 

@@ -30,6 +30,8 @@ UNREMARKABLE = ROUTINE | {
     "NoHistoryQuery",
     "NotWanted",
     "NoBetterThanReactive",
+    "Recommend",
+    "Paused",
 }
 
 

@@ -255,9 +255,13 @@ def _clamped(clamp: str, decision: Decision) -> str:
 
 
 def _conflict(circumstances: Circumstances) -> Condition:
-    if circumstances.other_owner is not None:
-        message = _owned_message(circumstances.other_owner)
-        return Condition(conditions.CONFLICT, True, "OtherOwner", message)
+    owner = circumstances.other_owner
+    if owner is not None and circumstances.mode is Mode.RECOMMEND:
+        # Who only looks on is in nobody's way: this is how everybody begins who has an autoscaler.
+        message = f"the target is scaled by {owner}, and Foretide only recommends: before mode Auto"
+        return Condition(conditions.CONFLICT, False, "OwnerBeside", f"{message}, {_remedy(owner)}")
+    if owner is not None:
+        return Condition(conditions.CONFLICT, True, "OtherOwner", _owned_message(owner))
     message = "nobody else scales the target"
     if circumstances.actuation is Actuation.HPA_FLOOR:
         message = "no other PredictiveScaler acts on the target"
@@ -311,7 +315,14 @@ def _does(circumstances: Circumstances) -> str:
 
 
 def _owned_message(owner: str) -> str:
-    return f"the target is scaled by {owner}; remove one of the two"
+    return f"the target is scaled by {owner}: {_remedy(owner)}"
+
+
+def _remedy(owner: str) -> str:
+    """What to do about somebody else who scales the target."""
+    if owner.startswith("PredictiveScaler "):
+        return "remove one of the two"
+    return "remove one of the two, or set actuation: HPAFloor to leave it in charge"
 
 
 def news(announced: dict[str, tuple[str, str]], current: Sequence[Condition]) -> list[Condition]:

@@ -18,7 +18,7 @@ async def test_an_hpa_on_the_target_stops_auto_until_it_goes(cluster, operator):
     await cluster.hpa()
     await operator.until(lambda: operator.fleet.autoscalers is not None)
     await cluster.scaler(mode="Recommend")
-    await operator.until(lambda: cluster.condition("Conflict") == ("True", "OtherOwner"))
+    await operator.until(lambda: cluster.condition("Conflict") == ("False", "OwnerBeside"))
     await cluster.edit_scaler(mode="Auto")
     await operator.until(lambda: cluster.condition("Ready") == ("False", "Conflict"))
     assert cluster.condition("ScalingActive") == ("False", "Conflict")
@@ -55,7 +55,7 @@ async def test_an_hpa_that_comes_later_is_given_way(cluster, demand, operator):
 async def test_recommend_goes_on_reporting_beside_an_hpa(cluster, operator):
     await cluster.hpa()
     await cluster.scaler(mode="Recommend")
-    await operator.until(lambda: cluster.condition("Conflict") == ("True", "OtherOwner"))
+    await operator.until(lambda: cluster.condition("Conflict") == ("False", "OwnerBeside"))
     assert "HorizontalPodAutoscaler shop-hpa" in cluster.message("Conflict")
     assert cluster.condition("Ready") == ("True", "Recommending")
     assert cluster.status()["desiredReplicas"] == 5
@@ -123,6 +123,7 @@ async def test_a_recommending_predictivescaler_owns_nothing(cluster, operator):
     await cluster.scaler("adviser", mode="Recommend", meta=early)
     await cluster.scaler("actor", mode="Auto")
     await operator.until(lambda: cluster.replicas() == 5)
-    await operator.until(lambda: cluster.condition("Conflict", "adviser") == ("True", "OtherOwner"))
+    beside = ("False", "OwnerBeside")
+    await operator.until(lambda: cluster.condition("Conflict", "adviser") == beside)
     assert "PredictiveScaler actor" in cluster.message("Conflict", "adviser")
     assert cluster.condition("Conflict", "actor") == ("False", "SoleOwner")

@@ -86,9 +86,36 @@ def test_another_owner_makes_auto_not_ready(judge):
 
 
 def test_another_owner_does_not_matter_to_a_recommendation_but_is_told(judge):
-    found, _ = judge(mode=Mode.RECOMMEND, other_owner="HorizontalPodAutoscaler shop")
+    found, messages = judge(mode=Mode.RECOMMEND, other_owner="HorizontalPodAutoscaler shop")
     assert found["Ready"] == (True, "Recommending")
-    assert found["Conflict"] == (True, "OtherOwner")
+    assert found["Conflict"] == (False, "OwnerBeside")
+    assert "HorizontalPodAutoscaler shop" in messages["Conflict"]
+    assert "before mode Auto, remove one of the two" in messages["Conflict"]
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.RECOMMEND])
+def test_an_autoscaler_may_stay_in_charge_where_a_predictivescaler_may_not(judge, mode):
+    _, messages = judge(mode=mode, other_owner="ScaledObject shop")
+    assert "or set actuation: HPAFloor" in messages["Conflict"]
+    _, messages = judge(mode=mode, other_owner="PredictiveScaler shop")
+    assert "HPAFloor" not in messages["Conflict"]
+    assert "remove one of the two" in messages["Conflict"]
+
+
+@pytest.mark.parametrize("owner", [None, "HorizontalPodAutoscaler shop"])
+def test_a_new_resource_that_only_recommends_is_nothing_to_look_at(target, owner):
+    """The default mode, beside the autoscaler that is to be replaced: everybody begins so."""
+    found = of_decision(decision(), target(), Circumstances(Mode.RECOMMEND, owner))
+    assert news({}, found) == []
+    assert news({}, verdict.paused()) == []
+
+
+def test_an_owner_becomes_news_when_the_mode_becomes_auto(target):
+    announced = {}
+    owner = "HorizontalPodAutoscaler shop"
+    news(announced, of_decision(decision(), target(), Circumstances(Mode.RECOMMEND, owner)))
+    found = news(announced, of_decision(decision(), target(), Circumstances(Mode.AUTO, owner)))
+    assert ("Conflict", "OtherOwner") in [(one.type, one.reason) for one in found if one.is_bad]
 
 
 def test_the_kill_switch_is_told_as_the_reason(judge):
