@@ -101,7 +101,7 @@ def test_what_is_printed_can_be_applied(namespace, adopt):
     assert namespace.get("pscaler", "shop")["spec"]["mode"] == "Recommend"
     # What it says to do next can be done.
     commands = [line.strip() for line in err.splitlines() if line.startswith("  kubectl")]
-    assert len(commands) == 4
+    assert len(commands) == 5
 
 
 def test_cpu_and_memory_come_along(namespace, adopt):

@@ -129,7 +129,7 @@ def test_in_the_base_install_the_command_says_what_to_install(base_install):
         "print(status, said.getvalue())"
     )
     assert said.startswith("(2, 2)")
-    assert said.count("pip install 'foretide[operator]'") == 2
+    assert said.count("in a clone of Foretide, pip install '.[operator]'") == 2
 
 
 def test_the_main_process_loads_no_library_that_only_fits_need(interpreter):

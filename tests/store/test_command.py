@@ -324,7 +324,8 @@ def test_bad_options_are_said(command, token_file, tmp_path, capsys, monkeypatch
     (tmp_path / "short").write_text("short")
     (tmp_path / "url").write_text(url)
     for arguments, said in (
-        (["show"], "say where the database is"),
+        (["show"], "--url and --token-file for one that runs, or --database"),
+        (serve, "say where the database is"),
         (["show", "--database", tmp_path / "nothing.db"], "does not exist"),
         (["show", "--database", url], "must hold no password"),
         (["show", "--database-file", tmp_path / "nothing"], "cannot read"),
@@ -397,7 +398,7 @@ for words in (
     )
     assert done.stderr == ""
     first, second, third = done.stdout.splitlines()
-    missing = r"2 foretide: \w+ is not installed: pip install 'foretide\[store\]'"
+    missing = r"2 foretide: \w+ is not installed: in a clone of Foretide, pip install '.\[store\]'"
     assert re.fullmatch(missing, first)
     assert re.fullmatch(missing, second)
     assert third.startswith("2 foretide: cannot reach the store")

@@ -27,6 +27,14 @@ from .hpa_metrics import (
 # What a PredictiveScaler was made from, for the way back.
 ADOPTED_FROM = "foretide.dev/adopted-from"
 
+# No autoscaler says how long pods take to start, and it is what a forecast needs to know: the
+# default is spelled out, so that it is seen.
+_LEAD_TIME = "3m"
+_GUESSED = (
+    f"forecast.leadTime is {_LEAD_TIME}, which is a guess: say how long new pods take to become "
+    "ready with --lead-time DURATION. It holds until enough starts have been measured"
+)
+
 _RULE_FIELDS = ("stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance")
 
 
@@ -36,12 +44,13 @@ class Wishes:
 
     `queries` and `per_replica` are by the autoscaler's name of the metric, as is `skip`.
     `target_utilization` is the share of a replica's safe load for which the autoscaler's target is
-    taken.
+    taken, `lead_time` how long new pods take to become ready (a duration; None is not known).
     """
 
     name: str = ""
     source: str = "default"
     target_utilization: float = 0.7
+    lead_time: str | None = None
     queries: Mapping[str, str] = field(default_factory=dict)
     per_replica: Mapping[str, float] = field(default_factory=dict)
     skip: frozenset[str] = frozenset()
@@ -86,12 +95,16 @@ def adopt(body: Body, kind: Kind, wishes: Wishes) -> Adopted:
             "maxReplicas": spec.get(kind.fields[1], 100),
             "mode": "Recommend",
             "metrics": [entry for _, entry in entries],
+            "forecast": {"leadTime": wishes.lead_time or _LEAD_TIME},
             **({"behavior": behavior} if (behavior := _behavior(spec, kind)) else {}),
         },
     }
     skipped = [f"{name} is left out, as you asked" for name in sorted(wishes.skip)]
     assumed = [_assumed(metric, wishes) for metric, entry in entries if "query" in entry]
-    return Adopted(manifest, (*skipped, *filter(None, assumed), *_not_carried(spec, kind)))
+    guessed = () if wishes.lead_time else (_GUESSED,)
+    return Adopted(
+        manifest, (*skipped, *filter(None, assumed), *guessed, *_not_carried(spec, kind))
+    )
 
 
 def _entries(

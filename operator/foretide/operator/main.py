@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .commands import adopt, backtest, store
+from .commands.telling import fail, missing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,20 +90,20 @@ def _operator(options: argparse.Namespace) -> int:
         from .cluster import ClusterError
         from .settings import ConfigurationError
     except ImportError as error:
-        return _fail(f"{error.name} is not installed: pip install 'foretide[operator]'")
+        return fail(missing(error, "operator"))
 
     host, _, port = options.listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     config_map = tuple(options.config_map.split("/")) if options.config_map else None
     if not port.isdecimal() or int(port) > 65_535:
-        return _fail("--listen wants HOST:PORT, for example 0.0.0.0:8080")
+        return fail("--listen wants HOST:PORT, for example 0.0.0.0:8080")
     if config_map is not None and (len(config_map) != 2 or not all(config_map)):
-        return _fail("--config-map wants NAMESPACE/NAME")
+        return fail("--config-map wants NAMESPACE/NAME")
     for name in (*options.namespace, options.lease_namespace):
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
-            return _fail(f"{name[:70]!r} is not the name of a namespace; patterns are not taken")
+            return fail(f"{name[:70]!r} is not the name of a namespace; patterns are not taken")
     if options.config and config_map:
-        return _fail("give --config or --config-map, not both")
+        return fail("give --config or --config-map, not both")
     logs.configure(options.log_format, verbose=options.verbose)
     try:
         return asyncio.run(
@@ -122,7 +123,7 @@ def _operator(options: argparse.Namespace) -> int:
             )
         )
     except (ConfigurationError, ClusterError, OSError) as error:
-        return _fail(str(error))
+        return fail(str(error))
     except KeyboardInterrupt:
         return 130
 
@@ -130,8 +131,8 @@ def _operator(options: argparse.Namespace) -> int:
 def _crds(options: argparse.Namespace) -> int:
     try:
         import yaml
-    except ImportError:
-        return _fail("pyyaml is not installed: pip install 'foretide[operator]'")
+    except ImportError as error:
+        return fail(missing(error, "operator"))
     from .api.crds import predictive_scaler_crd
 
     class Plain(yaml.SafeDumper):
@@ -144,11 +145,6 @@ def _crds(options: argparse.Namespace) -> int:
         yaml.dump(predictive_scaler_crd(), sys.stdout, Plain, sort_keys=False, width=100)
         sys.stdout.flush()
     return 0
-
-
-def _fail(message: str) -> int:
-    print(f"foretide: {message}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from foretide.operator.api.forecast import ForecastSpec
 from foretide.operator.api.metrics import MetricSpec
 from foretide.operator.api.predictivescaler import BehaviorSpec
 from foretide.operator.hpa_adopt import ADOPTED_FROM, Wishes, adopt
@@ -89,6 +90,7 @@ def test_an_hpa_by_utilisation_is_carried_over_as_it_is():
         "metrics": [
             {"name": "cpu", "type": "Resource", "resource": "cpu", "targetUtilization": 0.65}
         ],
+        "forecast": {"leadTime": "3m"},
         "behavior": {
             "scaleUp": {**RULES["scaleUp"], "tolerance": 0.05},
             "scaleDown": {"stabilizationWindowSeconds": 600},
@@ -151,17 +153,31 @@ def test_the_target_for_each_pod_is_a_share_of_the_safe_load():
         "perReplica": "100",
         "targetUtilization": 0.7,
     }
-    (note,) = adopted.notes
+    note, _ = adopted.notes
     assert "70 for each pod is taken for 70% of what a pod carries" in note
 
 
 def test_a_safe_load_that_is_known_needs_no_assumption():
     wishes = Wishes(
-        queries={"requests": QUERY}, per_replica={"requests": 0.25}, target_utilization=0.5
+        queries={"requests": QUERY},
+        per_replica={"requests": 0.25},
+        target_utilization=0.5,
+        lead_time="90s",
     )
     adopted = from_hpa(external(), wishes=wishes)
     entry = only_metric(adopted)
     assert (entry["perReplica"], entry["targetUtilization"]) == ("0.25", 0.5)
+    assert adopted.notes == ()
+
+
+def test_the_lead_time_is_in_the_manifest_and_a_guess_is_told():
+    adopted = from_hpa(cpu())
+    forecast = adopted.manifest["spec"]["forecast"]
+    assert ForecastSpec.model_validate(forecast) == ForecastSpec()
+    (note,) = adopted.notes
+    assert "--lead-time DURATION" in note
+    adopted = from_hpa(cpu(), wishes=Wishes(lead_time="90s"))
+    assert adopted.manifest["spec"]["forecast"] == {"leadTime": "90s"}
     assert adopted.notes == ()
 
 
@@ -174,7 +190,7 @@ def test_a_target_for_the_whole_needs_to_be_told_what_a_replica_carries():
 
 
 def test_a_metric_can_be_left_out_but_not_all_of_them():
-    skip = Wishes(skip=frozenset({"requests"}))
+    skip = Wishes(skip=frozenset({"requests"}), lead_time="90s")
     adopted = from_hpa(cpu(), external(), wishes=skip)
     assert only_metric(adopted)["name"] == "cpu"
     assert adopted.notes == ("requests is left out, as you asked",)

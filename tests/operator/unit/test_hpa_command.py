@@ -37,9 +37,17 @@ class Api:
             self.created.append((path, body))
             return body
         assert method == "GET"
+        if path in (HPAS, SCALED_OBJECTS, SCALERS):
+            return {"items": self.there(path)}
         if path not in self.objects:
             raise ClusterError("NotFound", "not found", 404)
         return self.objects[path]
+
+    def there(self, path):
+        there = [body for at, body in self.objects.items() if at.rpartition("/")[0] == path]
+        if not there and path == SCALED_OBJECTS:  # KEDA is not installed
+            raise ClusterError("NotFound", "not found", 404)
+        return there
 
     def close(self):
         self.closed = True
@@ -133,6 +141,58 @@ def test_the_scaled_object_behind_an_hpa_is_what_is_adopted(api, run, name):
     assert "delete scaledobject queue" in err
 
 
+def put_hpa(api, name, target):
+    spec = {**api.objects[f"{HPAS}/shop"]["spec"]}
+    spec["scaleTargetRef"] = {**spec["scaleTargetRef"], "name": target}
+    api.put(f"{HPAS}/{name}", spec)
+
+
+def test_an_autoscaler_is_found_by_what_it_scales(api, run):
+    put_hpa(api, "web-hpa", "web")
+    status, out, err = run("web")
+    assert status == 0
+    assert yaml.safe_load(out)["spec"]["scaleTargetRef"]["name"] == "web"
+    assert "web is taken for HorizontalPodAutoscaler web-hpa, which scales Deployment web" in err
+    assert run("hpa/web")[0] == 0
+    status, _, err = run("so/web")
+    assert status == 2
+    assert "there is no ScaledObject web in namespace web, and no other one either" in err
+
+
+def test_the_hpa_that_keda_makes_is_not_found_beside_its_scaled_object(api, run):
+    put_keda(api)
+    del api.objects[f"{HPAS}/shop"]
+    spec = api.objects[f"{SCALED_OBJECTS}/queue"]["spec"]
+    api.objects[f"{HPAS}/keda-hpa-queue"]["spec"]["scaleTargetRef"] = spec["scaleTargetRef"]
+    status, out, err = run("shop")
+    assert status == 0
+    assert yaml.safe_load(out)["metadata"]["name"] == "queue"
+    assert "shop is taken for ScaledObject queue, which scales Deployment shop" in err
+
+
+def test_where_none_can_be_meant_those_that_exist_are_named(api, run):
+    put_hpa(api, "one", "web")
+    put_hpa(api, "two", "web")
+    status, _, err = run("web")
+    assert status == 2
+    assert "several scale what has this name" in err
+    assert "HorizontalPodAutoscaler one, HorizontalPodAutoscaler two" in err
+    status, _, err = run("gone")
+    assert status == 2
+    assert "none that scales what has this name; there is: HorizontalPodAutoscaler shop," in err
+    for number in range(12):
+        put_hpa(api, f"more-{number}", "more")
+    assert "and others" in run("gone")[2]
+
+
+def test_how_long_pods_take_is_carried_into_the_manifest(api, run):
+    status, out, err = run("shop", "--lead-time", "90s")
+    assert status == 0
+    assert yaml.safe_load(out)["spec"]["forecast"] == {"leadTime": "90s"}
+    assert "--lead-time" not in err
+    assert "say how long new pods take to become ready with --lead-time" in run("shop")[2]
+
+
 def test_what_is_missing_is_listed_with_what_to_give(api, run):
     put_keda(api)
     spec = api.objects[f"{SCALED_OBJECTS}/queue"]["spec"]
@@ -195,6 +255,9 @@ def test_back_creates_no_hpa_that_could_not_work(api, run):
         (["shop", "--metric", "cpu"], "--metric 'cpu' is not NAME=VALUE"),
         (["shop", "--metric", f"other={QUERY}"], "has no metric other; it has: cpu"),
         (["shop", "--per-replica", "cpu=many"], "'many' is not a quantity"),
+        (["shop", "--lead-time", "soon"], "--lead-time: 'soon' is not a duration"),
+        (["shop", "--lead-time", "9h"], "of 4h at the most"),
+        (["--back", "shop", "--lead-time", "90s"], "--lead-time means nothing with --back"),
         (["shop", "--keda", "http://x"], "--keda belongs to --back"),
         (["--back", "shop", "--skip", "x"], "mean nothing with --back"),
         (["--back", "shop", "--keda", "http://u:p@x"], "--keda must hold no password"),

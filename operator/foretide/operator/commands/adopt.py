@@ -6,13 +6,15 @@ import contextlib
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .adopt_find import find, get, path_of, scalers
+from .telling import Refused, fail, missing
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
     from ..hpa_adopt import Adopted, Wishes
-    from ..hpa_floor import Kind
     from ..hpa_metrics import Body
 
 _NAME = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?"
@@ -27,7 +29,8 @@ _DESCRIPTION = """\
 Print the PredictiveScaler that corresponds to an HPA, or to a ScaledObject of KEDA's. It stands
 beside the autoscaler in mode Recommend: it decides and reports, and changes nothing. Bounds,
 target and behavior are carried over; CPU and memory as metrics of type Resource, the triggers of
-type prometheus with their queries. For any other metric the query is asked for.
+type prometheus with their queries. For any other metric the query is asked for, and for how long
+new pods take to become ready.
 
 Nothing is deleted, and nothing that exists is changed.
 """
@@ -35,13 +38,9 @@ _EXAMPLES = """\
 examples:
   foretide adopt shop -n web                          print it, and say what is missing
   foretide adopt shop -n web --metric requests='sum(rate(http_requests_total{app="shop"}[2m]))'
-  foretide adopt scaledobject/shop -n web --apply     create it
+  foretide adopt scaledobject/shop -n web --lead-time 90s --apply     create it
   foretide adopt --back shop -n web                   print the HPA for PredictiveScaler shop
 """
-
-
-class _Refused(Exception):
-    """What the user asked for cannot be done; the message says what to do instead."""
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -57,7 +56,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "autoscaler",
         metavar="[KIND/]NAME",
         help="hpa/NAME or scaledobject/NAME; without a kind, whichever there is. "
-        "With --back: the PredictiveScaler",
+        "The name may be that of what it scales. With --back: the PredictiveScaler",
     )
     adopt.add_argument("-n", "--namespace", metavar="NAME", help="default: the kubeconfig's")
     adopt.add_argument(
@@ -98,6 +97,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "(default: %(default)s)",
     )
     adopt.add_argument(
+        "--lead-time",
+        metavar="DURATION",
+        help="from a change of replicas until new pods are ready, such as 90s (default: 3m, "
+        "until enough starts have been measured)",
+    )
+    adopt.add_argument(
         "--source",
         default="default",
         metavar="NAME",
@@ -122,7 +127,7 @@ def _adopt(options: argparse.Namespace) -> int:
         from ..cluster import ClusterError, KubernetesCluster, load_client
         from ..hpa_metrics import CannotAdopt
     except ImportError as error:
-        return _fail(f"{error.name} is not installed: pip install 'foretide[operator]'")
+        return fail(missing(error, "operator"))
     try:
         _check(options)
         cluster = KubernetesCluster(load_client(options.kubeconfig), threads=1)
@@ -131,9 +136,9 @@ def _adopt(options: argparse.Namespace) -> int:
         finally:
             cluster.close()
     except CannotAdopt as error:
-        return _fail("\n  ".join([f"{options.autoscaler}:", *error.problems]))
-    except (ClusterError, _Refused) as error:
-        return _fail(str(error))
+        return fail("\n  ".join([f"{options.autoscaler}:", *error.problems]))
+    except (ClusterError, Refused) as error:
+        return fail(str(error))
     if options.output or not options.apply:
         with contextlib.suppress(BrokenPipeError):
             print(_text(adopted.manifest, options.output or "yaml"), end="", flush=True)
@@ -146,20 +151,37 @@ def _check(options: argparse.Namespace) -> None:
     kind, slash, name = options.autoscaler.rpartition("/")
     kinds = {"pscaler", "predictivescaler"} if options.back else set(_KINDS)
     if slash and kind.lower() not in kinds:
-        raise _Refused(f"{kind!r} is no kind that can be taken: {', '.join(sorted(kinds))}")
+        raise Refused(f"{kind!r} is no kind that can be taken: {', '.join(sorted(kinds))}")
     for given, what in ((name, "a name"), (options.namespace, "a namespace")):
         if given is not None and not re.fullmatch(_NAME, given):
-            raise _Refused(f"{given[:70]!r} is not {what}")
+            raise Refused(f"{given[:70]!r} is not {what}")
     if options.name and not re.fullmatch(_NAME, options.name):
-        raise _Refused(f"{options.name[:70]!r} is not a name")
+        raise Refused(f"{options.name[:70]!r} is not a name")
     if not 0 < options.target_utilization <= 1:
-        raise _Refused("--target-utilization is a share: more than 0, and 1 at most")
+        raise Refused("--target-utilization is a share: more than 0, and 1 at most")
+    _check_lead_time(options)
     if options.keda and not options.back:
-        raise _Refused("--keda belongs to --back")
+        raise Refused("--keda belongs to --back")
     if "@" in options.keda:
-        raise _Refused("--keda must hold no password: add an authenticationRef to the ScaledObject")
+        raise Refused("--keda must hold no password: add an authenticationRef to the ScaledObject")
     if options.back and (options.metric or options.per_replica or options.skip):
-        raise _Refused("--metric, --per-replica and --skip mean nothing with --back")
+        raise Refused("--metric, --per-replica and --skip mean nothing with --back")
+
+
+def _check_lead_time(options: argparse.Namespace) -> None:
+    from ..api.forecast import ForecastSpec
+
+    if options.lead_time is None:
+        return
+    if options.back:
+        raise Refused("--lead-time means nothing with --back")
+    try:
+        ForecastSpec.model_validate({"leadTime": options.lead_time})
+    except ValueError:
+        raise Refused(
+            f"--lead-time: {options.lead_time[:70]!r} is not a duration of 4h at the most, "
+            "such as 90s"
+        ) from None
 
 
 async def _run(cluster: "Cluster", options: argparse.Namespace) -> "Adopted":
@@ -170,14 +192,19 @@ async def _run(cluster: "Cluster", options: argparse.Namespace) -> "Adopted":
     namespace = options.namespace or _current_namespace(options.kubeconfig)
     kind, _, name = options.autoscaler.rpartition("/")
     if options.back:
-        scaler = await _get(cluster, _scalers(namespace), name)
+        scaler = await get(cluster, scalers(namespace), name)
         if scaler is None:
-            raise _Refused(f"there is no PredictiveScaler {name} in namespace {namespace}")
+            raise Refused(f"there is no PredictiveScaler {name} in namespace {namespace}")
         adopted = give_back(scaler, name=options.name, prometheus=options.keda)
     else:
         wanted = Kind(_KINDS[kind.lower()]) if kind else None
-        found, body = await _find(cluster, namespace, name, wanted)
+        found, body = await find(cluster, namespace, name, wanted)
         adopted = adopt(body, found, _wishes(options))
+        if (taken := body["metadata"]["name"]) != name:
+            target = body["spec"]["scaleTargetRef"]
+            scaled = f"{target.get('kind', 'Deployment')} {target['name']}"
+            note = f"{name} is taken for {found} {taken}, which scales {scaled}"
+            adopted = replace(adopted, notes=(note, *adopted.notes))
     if options.apply:
         await _create(cluster, adopted, back=options.back)
     return adopted
@@ -191,6 +218,7 @@ def _wishes(options: argparse.Namespace) -> "Wishes":
         name=options.name,
         source=options.source,
         target_utilization=options.target_utilization,
+        lead_time=options.lead_time,
         queries=_pairs("--metric", options.metric),
         per_replica={
             name: number(text)
@@ -205,38 +233,9 @@ def _pairs(option: str, given: list[str]) -> dict[str, str]:
     for text in given:
         name, equals, value = text.partition("=")
         if not (name and equals and value.strip()):
-            raise _Refused(f"{option} {text[:70]!r} is not NAME=VALUE")
+            raise Refused(f"{option} {text[:70]!r} is not NAME=VALUE")
         pairs[name] = value
     return pairs
-
-
-async def _find(
-    cluster: "Cluster", namespace: str, name: str, wanted: "Kind | None"
-) -> tuple["Kind", "Body"]:
-    """The autoscaler that is meant: KEDA's ScaledObject rather than the HPA that it makes."""
-    from ..hpa_floor import Autoscaled, Kind
-
-    for kind in [wanted] if wanted else list(Kind):
-        body = await _get(cluster, _path(kind.resource, namespace), name)
-        if body is None:
-            continue
-        made_from = Autoscaled.from_body(kind, body).keda
-        if made_from is None:
-            return kind, body
-        return await _find(cluster, namespace, made_from, Kind.SCALED_OBJECT)
-    kinds = " or ".join([wanted] if wanted else list(Kind))
-    raise _Refused(f"there is no {kinds} {name} in namespace {namespace}")
-
-
-async def _get(cluster: "Cluster", path: str, name: str) -> Any:
-    from ..cluster import ClusterError
-
-    try:
-        return await cluster.request("GET", f"{path}/{quote(name, safe='')}")
-    except ClusterError as error:
-        if error.status == 404:
-            return None
-        raise
 
 
 async def _create(cluster: "Cluster", adopted: "Adopted", *, back: bool) -> None:
@@ -246,30 +245,18 @@ async def _create(cluster: "Cluster", adopted: "Adopted", *, back: bool) -> None
     manifest = adopted.manifest
     kind, meta = manifest["kind"], manifest["metadata"]
     if back and adopted.notes:
-        raise _Refused(
-            f"{kind} {meta['name']} would not work as it is: " + "; ".join(adopted.notes)
-        )
-    path = _path(Kind(kind).resource, meta["namespace"]) if back else _scalers(meta["namespace"])
+        raise Refused(f"{kind} {meta['name']} would not work as it is: " + "; ".join(adopted.notes))
+    path = path_of(Kind(kind).resource, meta["namespace"]) if back else scalers(meta["namespace"])
     try:
         await cluster.request("POST", path, manifest)
     except ClusterError as error:
         if error.status == 409:
-            raise _Refused(
+            raise Refused(
                 f"{kind} {meta['name']} exists already and is left as it is: choose another --name"
             ) from None
         if error.status == 404:
-            raise _Refused(f"the cluster does not know {kind}: install its CRD first") from None
+            raise Refused(f"the cluster does not know {kind}: install its CRD first") from None
         raise
-
-
-def _scalers(namespace: str) -> str:
-    from ..api.crds import GROUP, PLURAL, VERSION
-
-    return _path((f"{GROUP}/{VERSION}", PLURAL), namespace)
-
-
-def _path(resource: tuple[str, str], namespace: str) -> str:
-    return f"/apis/{resource[0]}/namespaces/{quote(namespace, safe='')}/{resource[1]}"
 
 
 def _current_namespace(kubeconfig: str | None) -> str:
@@ -309,6 +296,7 @@ def _next_steps(manifest: "Body", options: argparse.Namespace) -> list[str]:
     return [
         f"PredictiveScaler {name} {done}. In mode Recommend it changes nothing. What it would do:",
         f"  {kubectl} get pscaler {name} -o wide",
+        f"  {kubectl} describe pscaler {name}",
         f"When you trust it, let it raise the minimum of {origin['kind']} {origin['name']} ahead "
         "of demand:",
         f"  {kubectl} patch pscaler {name} --type merge "
@@ -323,8 +311,3 @@ def _next_steps(manifest: "Body", options: argparse.Namespace) -> list[str]:
 def _say(*lines: str) -> None:
     for line in lines:
         print(line, file=sys.stderr)
-
-
-def _fail(message: str) -> int:
-    print(f"foretide: {message}", file=sys.stderr)
-    return 2

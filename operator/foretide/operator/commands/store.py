@@ -16,6 +16,8 @@ from foretide.store.client import StoreAddress, StoreClient
 from foretide.store.errors import StoreError, StoreRefused
 from foretide.store.rollups import Columns, Rollups, SeriesInfo
 
+from .telling import fail, missing
+
 if TYPE_CHECKING:
     from foretide.store.database import Location
 
@@ -113,18 +115,18 @@ def _serve(options: argparse.Namespace) -> int:
 
         from ..api.fields import parse_duration
     except ImportError as error:
-        return _missing(error)
+        return fail(missing(error, "store"))
     host, colon, port = options.listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
-        return _fail("--listen wants HOST:PORT, for example 0.0.0.0:8081")
+        return fail("--listen wants HOST:PORT, for example 0.0.0.0:8081")
     if bool(options.tls_cert) != bool(options.tls_key):
-        return _fail("--tls-cert and --tls-key go together")
+        return fail("--tls-cert and --tls-key go together")
     try:
         keep = float(parse_duration(options.keep_rollups))
     except ValueError as error:
-        return _fail(f"--keep-rollups: {error}")
+        return fail(f"--keep-rollups: {error}")
     if keep < _DAY:
-        return _fail("--keep-rollups must be a day at least")
+        return fail("--keep-rollups must be a day at least")
     _log(options.log_format, verbose=options.verbose)
 
     async def run() -> None:
@@ -251,6 +253,12 @@ async def _opened(options: argparse.Namespace) -> AsyncIterator[Rollups]:
         return
     from foretide.store.repository import Repository
 
+    if not (options.database or options.database_file or os.environ.get(DATABASE_VARIABLE)):
+        raise StoreRefused(
+            "Malformed",
+            "say which store: --url and --token-file for one that runs, or --database, "
+            f"--database-file or the variable {DATABASE_VARIABLE} for a database without one",
+        )
     location = _database(options)
     if location.file is not None and not location.file.exists():
         raise StoreRefused("Malformed", f"{location.file} does not exist")
@@ -300,11 +308,11 @@ def _run(run: Callable[[], Awaitable[None]]) -> int:
     try:
         asyncio.run(main())
     except ImportError as error:
-        return _missing(error)
+        return fail(missing(error, "store"))
     except StoreError as error:
-        return _fail(error.message)
+        return fail(error.message)
     except OSError as error:
-        return _fail(str(error))
+        return fail(str(error))
     except KeyboardInterrupt:
         return 130
     return 0
@@ -321,12 +329,3 @@ def _log(style: str, *, verbose: bool) -> None:
         )
         return
     logs.configure(style, verbose=verbose)
-
-
-def _missing(error: ImportError) -> int:
-    return _fail(f"{error.name} is not installed: pip install 'foretide[store]'")
-
-
-def _fail(message: str) -> int:
-    print(f"foretide: {message}", file=sys.stderr)
-    return 2
