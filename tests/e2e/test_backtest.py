@@ -69,7 +69,7 @@ def test_the_operators_configuration_names_the_source(sandbox, backtest, tmp_pat
     [
         ('demand_rps{app="nobody"}', "the query has no history"),
         ("demand_rps", "use sum(…)"),
-        ("sum(", "history query failed"),
+        ("sum(", "history query failed: invalid parameter"),
     ],
 )
 def test_a_query_that_cannot_be_played_is_told(sandbox, backtest, query, message):
@@ -79,6 +79,7 @@ def test_a_query_that_cannot_be_played_is_told(sandbox, backtest, query, message
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "b'{" not in done.stderr
 
 
 def test_a_prometheus_that_is_not_there_is_told(backtest):

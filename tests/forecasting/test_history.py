@@ -243,6 +243,18 @@ def test_a_server_that_is_down_is_no_exception_and_shows_no_secret(fetch, nobody
     assert SECRET not in answer.message
 
 
+def test_a_refusal_is_told_in_prometheus_own_words(fetch, prometheus):
+    said = 'invalid parameter "query": 1:5: parse error: unclosed left parenthesis'
+    prometheus.answer = (400, {"status": "error", "errorType": "bad_data", "error": said})
+    assert fetch().message == f"history query failed: {said}"
+    prometheus.answer = (422, {"error": f"reading http://user:{SECRET}@far/api: timeout"})
+    assert fetch().message == "history query failed: reading http://far/api: timeout"
+    prometheus.answer = (401, b"who are you")
+    assert "refuses the source's credentials" in fetch().message
+    prometheus.answer = (404, b"")
+    assert fetch().message == "history query failed: HTTP status 404"
+
+
 @pytest.mark.parametrize(
     "answer",
     [

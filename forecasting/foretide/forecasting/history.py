@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from .demand import Undecided
-from .prometheus import PrometheusSource
+from .prometheus import PrometheusSource, refusal
 from .series import Series
 
 # Prometheus refuses a range query of more than 11,000 points in a series.
@@ -27,6 +28,7 @@ def connect(source: PrometheusSource) -> PrometheusConnect:
     """
     session = requests.Session()
     session.verify = str(source.ca_file) if source.ca_file else True
+    session.hooks["response"].append(_refuse)
     return PrometheusConnect(
         url=source.url.rstrip("/"),
         headers=source.request_headers(),
@@ -35,6 +37,13 @@ def connect(source: PrometheusSource) -> PrometheusConnect:
         session=session,
         timeout=math.ceil(source.timeout * 3),
     )
+
+
+def _refuse(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Raise for what Prometheus refuses, in its own words: its client shows the raw answer."""
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
+        refused = refusal(response.status_code, response.content)
+        raise PrometheusApiClientException(refused.message)
 
 
 def fetch_peaks(
@@ -61,7 +70,7 @@ def fetch_peaks(
     except OSError as error:  # requests' exceptions are OSErrors
         return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
     except PrometheusApiClientException as error:
-        return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
+        return Undecided("HistoryUnavailable", f"history query failed: {error}")
     except _MALFORMED as error:
         return _invalid(error)
     return to_series(parts, step, start=start - step, end=end + step, shift=shift)
@@ -79,7 +88,7 @@ def fetch_samples(
     except OSError as error:
         return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
     except PrometheusApiClientException as error:
-        return Undecided("HistoryUnavailable", f"history query failed: {str(error)[:200]}")
+        return Undecided("HistoryUnavailable", f"history query failed: {error}")
     except _MALFORMED as error:
         return _invalid(error)
     return to_series(parts, step, start=start - step, end=end + step, shift=-step)

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import errno
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from .demand import Demand, Unavailable, reading
 
 _LONGEST_MESSAGE = 300
 _LARGEST_ANSWER = 256 * 1024
+# What a URL may hold before its host: a Prometheus that reads from elsewhere may show it.
+_CREDENTIALS = re.compile(r"://[^/\s@]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class PrometheusDemand:
         if body is None:
             return Unavailable("SeveralSeries", "the answer is far too large, use sum(…)")
         if status != 200:
-            return _refusal(status, body)
+            return refusal(status, body)
         try:
             return parse_instant(json.loads(body)["data"], now=now, stale_after=stale_after)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
@@ -168,7 +171,8 @@ def _trust(source: PrometheusSource) -> ssl.SSLContext | bool:
     return not source.url.lower().startswith("http:")
 
 
-def _refusal(status: int, body: bytes) -> Unavailable:
+def refusal(status: int, body: bytes) -> Unavailable:
+    """What an answer says that is not 200: Prometheus' own message, as far as there is one."""
     try:
         payload = json.loads(body)
         message = str(payload["error"])
@@ -183,7 +187,7 @@ def _refusal(status: int, body: bytes) -> Unavailable:
 
 
 def _short(text: object) -> str:
-    line = " ".join(str(text).split())
+    line = _CREDENTIALS.sub("://", " ".join(str(text).split()))
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
 
 

@@ -34,11 +34,11 @@ def read_prometheus(source: PrometheusSource, query: str, *, days: float, now: f
 def _hint(reason: Undecided) -> str:
     match reason.reason:
         case "HistoryUnavailable":
-            return ": does this address answer, and is the query right?"
+            return " (does this address answer, and is the query right?)"
         case "HistoryEmpty":
-            return ": does it answer in Prometheus' own page?"
+            return " (does it answer in Prometheus' own page?)"
         case "HistoryInvalid":
-            return ": is this Prometheus?"
+            return " (is this Prometheus?)"
     return ""
 
 
