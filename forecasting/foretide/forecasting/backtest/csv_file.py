@@ -1,23 +1,30 @@
 """Demand from a CSV file: any file with a column of times and one of values."""
 
-import csv
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
-_DELIMITERS = ",;\t"
-_TIME_NAMES = ("time", "timestamp", "datetime", "date", "ds", "ts")
+import numpy as np
+
+from ..simulation.trace import usual_step
+from .csv_cells import BadDemand, Cell, is_missing, is_number, read_values, span, text_refused
+from .csv_table import LOOK, TIME_NAMES, Table, read_table
+from .csv_times import (
+    is_small,
+    is_unix,
+    is_written,
+    looks_like_a_time,
+    names_no_zone,
+    read_times,
+)
+
+__all__ = ["BadDemand", "Samples", "read_csv"]
+
 _VALUE_NAMES = ("value", "demand", "y", "requests", "rps", "load", "count")
-# 1973: a number that is smaller is hardly a date in Unix seconds.
-_EARLIEST = 1e8
-_MISSING = ("", "nan", "null", "none", "na", "n/a", "-")
-
-
-class BadDemand(ValueError):
-    """Demand that cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,168 +46,167 @@ class Samples:
 
 
 def read_csv(
-    path: Path, *, time_column: str | None = None, value_column: str | None = None
+    path: Path,
+    *,
+    time_column: str | None = None,
+    value_column: str | None = None,
+    zone: str = "UTC",
 ) -> Samples:
     """Read a file with or without a header; commas, semicolons or tabs between the columns.
 
-    Times are ISO 8601 (UTC where they name no zone) or Unix seconds (or milli-, micro-,
-    nanoseconds), and ascend. A value that is empty or NaN is a gap. Columns are named by the header
-    or by number from 1; without a name the first that looks like a time, and the first other one
-    that is a number, are taken.
+    Times are ISO 8601, 28.05.2026 20:25, 5/28/2026 8:25 PM (in `zone`, an IANA name, where they
+    name none), Unix seconds (or milli-, micro-, nanoseconds, told by their size) or seconds since
+    some beginning; the oldest comes first, or last. A value that is empty or NaN is a gap, and so
+    is a line that is missing; decimals may have a comma where none separates the columns. Columns
+    are named by the header or by number from 1; without a name the first that looks like a time,
+    and the first other one that is a number, are taken.
 
     Raises:
-        BadDemand: there is no such file, or a line is not what it should be.
+        BadDemand: there is no such file, a line is not what it should be, or may mean two things.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text (UTF-8)"
-        raise BadDemand(f"cannot read {path}: {reason}") from None
-    header, rows = _rows(text, path)
-    if not rows:
-        raise BadDemand(f"{path} is empty: a column of times and one of values are wanted")
-    time_at, value_at, note = _columns(header, rows, path, time_column, value_column)
-    times: list[float] = []
-    values: list[float] = []
-    for line, row in rows:
-        where = f"{path}, line {line}"
-        at = _time(_cell(row, time_at), where)
-        if times and at <= times[-1]:
-            twice = "is there twice" if at == times[-1] else "is earlier than the line before"
-            raise BadDemand(f"{where}: {row[time_at]!r} {twice}: sort the file by time")
-        times.append(at)
-        values.append(_value(_cell(row, value_at), where))
+    table = read_table(path)
+    time_at, value_at, notes = _columns(table, time_column, value_column)
+    times, times_notes = read_times(table.column(time_at), str(path), zone)
+    values, values_notes = read_values(table.column(value_at), str(path), comma=table.comma)
+    notes += times_notes + values_notes
+    kept = _in_order(table, times, time_at)
+    if twice := len(times) - len(kept):
+        notes.append(f"{twice} lines are there twice, and count once")
+    times, values = [times[at] for at in kept], [values[at] for at in kept]
     missing = sum(1 for value in values if math.isnan(value))
     if missing == len(values):
-        raise BadDemand(f"{path} holds no values in column {_name(header, value_at)}")
-    notes = [note] if note else []
+        raise BadDemand(f"{path} holds no values in column {table.called(value_at)}")
     if missing:
         notes.append(f"{missing} of {len(values)} values are missing and count as gaps")
+    notes += _labels(table, {time_at, value_at}) + _gaps(times)
     return Samples(path.stem, tuple(times), tuple(values), tuple(notes))
 
 
-def _rows(text: str, path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header (empty when there is none), and the rows that are not blank with their lines."""
-    first = text.lstrip().partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    try:
-        reader = csv.reader(text.splitlines(), delimiter=delimiter)
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise BadDemand(f"{path} cannot be read as CSV: {error}") from None
-    rows = [(line, row) for line, row in rows if any(row)]
-    has_header = bool(rows) and not any(_is_number(cell) for cell in rows[0][1])
-    return (rows[0][1], rows[1:]) if has_header else ([], rows)
-
-
 def _columns(
-    header: list[str],
-    rows: Sequence[tuple[int, list[str]]],
-    path: Path,
-    time_column: str | None,
-    value_column: str | None,
-) -> tuple[int, int, str]:
+    table: Table, time_column: str | None, value_column: str | None
+) -> tuple[int, int, list[str]]:
     """Where the times and the values are, and a note where values were guessed among several."""
-    width = max(len(row) for _, row in rows[:100])
-    looks = [[_cell(row, at) for _, row in rows[:100]] for at in range(width)]
-    if time_column is not None:
-        time_at: int | None = _find(time_column, header, width, path)
-    else:
-        # Any number may be seconds, but a column of dates is more likely meant.
-        dates = _guesses(header, looks, _TIME_NAMES, _is_date)
-        time_at = next(iter(dates + _guesses(header, looks, _TIME_NAMES, _is_number)), None)
-    if time_at is None:
-        raise BadDemand(
-            f"{path} has no column of times (ISO 8601 or Unix seconds): name it with --time-column"
-        )
-    if value_column is not None:
-        return time_at, _find(value_column, header, width, path), ""
-    others = [at for at in _guesses(header, looks, _VALUE_NAMES, _is_number) if at != time_at]
-    if not others:
-        raise BadDemand(f"{path} has no column of numbers beside the times")
-    value_at = others[0]
-    several = len(set(others)) > 1
-    note = f"of several columns {_name(header, value_at)} is taken: choose with --column"
-    return time_at, value_at, note if several else ""
+    value_at = None if value_column is None else table.find(value_column)
+    time_at = _time_column(table, value_at) if time_column is None else table.find(time_column)
+    if value_at is not None:
+        return time_at, value_at, []
+    numbers = table.fitting(_VALUE_NAMES, lambda text: is_number(text, comma=table.comma))
+    others = [at for at in numbers if at != time_at]
+    full = [
+        at
+        for at in range(table.width)
+        if at != time_at and not all(is_missing(text) for _, text in table.column(at))
+    ]
+    named = [at for at in table.named(_VALUE_NAMES) if at in full]
+    # A number in some other column is not what a column `value` of words was to hold.
+    if not others or (named and named[0] not in others):
+        raise _no_values(table, named + full)
+    note = f"of several columns {table.called(others[0])} is taken: choose with --column"
+    return time_at, others[0], [note] if len(full) > 1 else []
 
 
-def _guesses(
-    header: list[str],
-    looks: list[list[str]],
-    names: Sequence[str],
-    fits: Callable[[str], bool],
-) -> list[int]:
-    """Columns that may be meant, the likeliest first: by name, then from the left."""
-    lower = [name.lower() for name in header]
-    fitting = [at for at, cells in enumerate(looks) if any(fits(cell) for cell in cells)]
-    named = [lower.index(name) for name in names if name in lower]
-    return [at for at in named if at in fitting] + fitting
+def _time_column(table: Table, taken: int | None) -> int:
+    """The likeliest column of times, but for one that is `taken`."""
+    written, unix = table.fitting(TIME_NAMES, is_written), table.fitting(TIME_NAMES, is_unix)
+    named = table.named(TIME_NAMES)
+    # A value may be as large as a Unix time: words are surer, and a name is surer still.
+    dates = [at for at in named if at in written or at in unix] + written + unix
+    if found := [at for at in dates if at != taken]:
+        return found[0]
+    # Any number may be seconds since some beginning: only where nothing else may be meant.
+    small = [at for at in table.fitting(TIME_NAMES, is_small) if at != taken]
+    readable = small and (small[0] in named or (small[0] == 0 and _ascends(table.column(0, LOOK))))
+    first = [cell for at in range(table.width) for cell in table.column(at, 1)]
+    odd = next((cell for cell in first if looks_like_a_time(cell[1])), None)
+    if readable and odd is None:
+        return small[0]
+    line, text = odd or first[named[0] if named else 0]
+    raise BadDemand(
+        f"{table.path} has no column of times: line {line} has {text[:70]!r}, where 2026-05-28 "
+        "20:25 or Unix seconds are wanted; name the column with --time-column"
+    )
 
 
-def _find(column: str, header: list[str], width: int, path: Path) -> int:
-    if column in header:
-        return header.index(column)
-    if column.isdecimal() and 1 <= int(column) <= width:
-        return int(column) - 1
-    known = ", ".join(header) if header else f"numbers from 1 to {width}"
-    raise BadDemand(f"{path} has no column {column!r}; it has {known}")
+def _ascends(cells: Sequence[Cell]) -> bool:
+    numbers = [float(text) for _, text in cells if is_small(text)]
+    return len(numbers) == len(cells) and all(a < b for a, b in pairwise(numbers))
 
 
-def _name(header: list[str], at: int) -> str:
-    return repr(header[at]) if at < len(header) else f"number {at + 1}"
+def _no_values(table: Table, likeliest: Sequence[int]) -> BadDemand:
+    """Which cell has kept the likeliest column from being one of numbers."""
+    if likeliest:
+        cells = table.column(likeliest[0])
+        return text_refused(cells, f"{table.path} has no column of numbers beside the times")
+    if table.width > 1:
+        return BadDemand(f"{table.path} holds no values beside the times")
+    return BadDemand(
+        f"{table.path} has one column only: separate times and values by commas, semicolons or tabs"
+    )
 
 
-def _cell(row: list[str], at: int) -> str:
-    return row[at] if at < len(row) else ""
+def _in_order(table: Table, times: Sequence[float], time_at: int) -> list[int]:
+    """The lines to take, the oldest first. Lines that are there twice to the letter count once.
+
+    Lines in neither order are refused: they may be several series, one after the other.
+    """
+    newest_first = times[0] > times[-1]
+    kept: list[int] = []
+    for at in reversed(range(len(times))) if newest_first else range(len(times)):
+        line, row = table.rows[at]
+        where = f"{table.path}, line {line}: {row[time_at]!r}"
+        if not kept or times[at] > times[kept[-1]]:
+            kept.append(at)
+        elif times[at] < times[kept[-1]]:
+            order = "later" if newest_first else "earlier"
+            raise BadDemand(
+                f"{where} is {order} than the line before: sort the file by time, or sum its "
+                f"series first, to one line for each time{_clocks(row[time_at])}"
+            )
+        elif row != table.rows[kept[-1]][1]:
+            raise BadDemand(
+                f"{where} is there twice, with other values: {_why_twice(row[time_at])}"
+            )
+    return kept
 
 
-def _time(text: str, where: str) -> float:
-    moment = _moment(text)
-    if moment is None:
-        raise BadDemand(f"{where}: {text[:70]!r} is not a time (ISO 8601 or Unix seconds)")
-    return moment
+def _why_twice(time: str) -> str:
+    if is_written(time) and ":" not in time:
+        return "is it a date alone? Write date and time of day into one column"
+    return f"are these several series? Sum them first, to one line for each time{_clocks(time)}"
 
 
-def _moment(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not math.isfinite(seconds):
-        return None
-    # 1e11 seconds are the year 5138: larger numbers count something smaller.
-    for unit in (1e9, 1e6, 1e3):
-        if abs(seconds) >= 1e8 * unit:
-            return seconds / unit
-    return seconds
+def _clocks(time: str) -> str:
+    local = names_no_zone(time)
+    return ". Or do clocks go back there? Say where, with --time-zone" if local else ""
 
 
-def _is_date(text: str) -> bool:
-    moment = _moment(text)
-    return moment is not None and moment >= _EARLIEST
+def _labels(table: Table, known: set[int]) -> list[str]:
+    """A note on columns of words that vary: lines may be of several series that take turns."""
+    for at in range(table.width):
+        words = {text for _, text in table.column(at) if not is_missing(text)}
+        if at in known or len(words) < 2 or any(is_number(word, comma=True) for word in words):
+            continue
+        one, other = sorted(words)[:2]
+        if not is_written(one):
+            return [
+                f"column {table.called(at)} holds {one[:30]!r}, {other[:30]!r} and so on: if these "
+                "are several series, sum them first, to one line for each time"
+            ]
+    return []
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _value(text: str, where: str) -> float:
-    if text.lower() in _MISSING:
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        raise BadDemand(f"{where}: {text[:70]!r} is not a number") from None
-    if math.isinf(value):
-        raise BadDemand(f"{where}: demand must be finite")
-    if value < 0:
-        raise BadDemand(f"{where}: demand is {text[:70]}, and must not be negative")
-    return value
+def _gaps(times: Sequence[float]) -> list[str]:
+    """A note on lines that are missing, where they come to an hour at a stretch, or to 1 %."""
+    if len(times) < 3:
+        return []
+    step, whole = usual_step(np.asarray(times)), times[-1] - times[0]
+    gaps = [(b - a - step, a) for a, b in pairwise(times) if b - a > 1.5 * step]
+    longest, since = max(gaps, default=(0.0, 0.0))
+    missing = sum(gap for gap, _ in gaps)
+    if longest < max(3_600, step) and missing < 0.01 * whole:
+        return []
+    when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return [
+        f"lines are missing for {span(missing)} of {span(whole)} and count as gaps; the longest is "
+        f"{span(longest)} after {when}"
+    ]
