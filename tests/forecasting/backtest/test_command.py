@@ -2,6 +2,7 @@
 
 import argparse
 import builtins
+import errno
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 
+from foretide.forecasting.backtest import pool
+from foretide.forecasting.backtest.contest import Contestant, Outcome
+from foretide.forecasting.simulation.scoring import Score
 from foretide.operator.api.predictivescaler import PredictiveScalerSpec
 from foretide.operator.commands import backtest
 
@@ -48,7 +52,7 @@ def test_a_csv_is_played_and_settings_are_advised(command, wave_csv, tmp_path, c
         *("--time-zone", "Europe/Berlin"),
     )
     said = capsys.readouterr()
-    assert (status, said.err) == (0, "")
+    assert (status, "Note" in said.err) == (0, False)
     for name in ("HPA", "KEDA", "seasonal offset", "Foretide", "oracle"):
         assert f"\n{name}" in said.out
     assert "Foretide at a target of" in said.out
@@ -62,6 +66,88 @@ def test_a_csv_is_played_and_settings_are_advised(command, wave_csv, tmp_path, c
     assert {one["target_utilization"] for one in read["results"]} >= {1.0, 0.8, 0.7}
     assert spec.metrics[0].target_utilization == read["advice"][0]["target_utilization"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Nothing is played: HPA and Foretide have come to this."""
+
+    def work(units, *, jobs, progress):
+        contest = units[0].contest
+        costs = {
+            (Contestant.HPA, 0.7): (10_000, 1.0),
+            (Contestant.FORETIDE, 0.85): (8_000, 0.5),
+            (Contestant.FORETIDE, 0.7): (9_000, 0.2),
+        }
+        return [
+            Outcome(
+                *(contest.trace.name, delay, policy, target),
+                *(Score(under, under / 10, 0, 0, 0, 0, pod_minutes, 12.0), round(delay)),
+            )
+            for delay in contest.delays
+            for (policy, target), (pod_minutes, under) in costs.items()
+        ]
+
+    monkeypatch.setattr(pool, "work", work)
+
+
+@pytest.mark.usefixtures("played")
+def test_the_settings_are_those_of_the_longest_delay(command, wave_csv, capsys):
+    arguments = ("--csv", wave_csv(2.6), "--per-replica", 10, "--name", "web")
+    assert command(*arguments, "--delay", "5m", "--delay", "90s") == 0
+    said = capsys.readouterr().out
+    assert said.index("Pods that take 5m:") < said.index("Pods that take 1m30s:")
+    assert "With pods that take 1m30s, Foretide at a target of 85 %" in said
+    intro, _, rest = said.partition("Settings to begin with, for the longest delay (5m):\n")
+    assert "unserved: how much" in intro
+    manifest = yaml.safe_load(rest)  # what to do next is a comment in it
+    assert manifest["metadata"]["name"] == "web"
+    assert manifest["spec"]["forecast"]["leadTime"] == "5m"
+    assert manifest["spec"]["metrics"][0]["targetUtilization"] == 0.85
+    steps = rest.partition("# What to do next")[2]
+    for word in ("Save this as web.yaml", "put your query in", "apply -f web.yaml", "shadow"):
+        assert word in steps
+
+
+@pytest.mark.usefixtures("played")
+def test_the_settings_may_have_a_file_of_their_own(command, wave_csv, capsys, tmp_path):
+    file = tmp_path / "new" / "shop.yaml"
+    assert command("--csv", wave_csv(2.6), "--per-replica", 10, "--manifest", file) == 0
+    said = capsys.readouterr().out
+    assert f"Settings to begin with are in {file}." in said
+    assert f"kubectl apply -f {file}" in said
+    assert "apiVersion" not in said
+    assert yaml.safe_load(file.read_text())["kind"] == "PredictiveScaler"
+
+
+@pytest.mark.usefixtures("played")
+def test_a_file_that_fails_at_last_keeps_no_other_back(
+    command, wave_csv, capsys, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    figures = tmp_path / "figures.json"
+    monkeypatch.setattr("foretide.forecasting.backtest.picture.draw", full)
+    arguments = ("--csv", wave_csv(2.6), "--per-replica", 10, "--json", figures)
+    assert command(*arguments, "--picture", tmp_path / "x.png") == 2
+    assert json.loads(figures.read_text())["advice"]
+    assert "cannot write" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "message"),
+    [
+        ("--picture", "a.xyz", "--picture must end in one of .png, .svg, .pdf"),
+        ("--picture", "/proc/a.png", "cannot write /proc/a.png"),
+        ("--json", "/proc/a.json", "cannot write /proc/a.json"),
+        ("--json", "/", "cannot write /"),
+        ("--manifest", "/proc/a.yaml", "cannot write /proc/a.yaml"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_the_work(refusal, option, file, message):
+    assert message in refusal("--csv", "nowhere.csv", option, file)
 
 
 def test_without_the_load_of_a_replica_one_is_suggested(refusal, wave_csv):
@@ -91,6 +177,7 @@ def test_without_the_load_of_a_replica_one_is_suggested(refusal, wave_csv):
         (("--csv", "a", "--min-replicas", "9", "--max-replicas", "8"), "--min-replicas must be"),
         (("--csv", "a", "--min-replicas", "0"), "--min-replicas must be"),
         (("--csv", "a", "--days", "0"), "must be more than 0"),
+        (("--csv", "a", "--name", "My Shop"), "--name: 'My Shop' is not the name"),
     ],
 )
 def test_bad_options_are_refused_with_what_to_do(refusal, arguments, message):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..simulation.curves import Curve
 from ..simulation.summary import USUAL
 from .contest import Contestant, usual_target
+from .report import NAMES, duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +24,15 @@ _COLOURS = {
 _DASHES = {Contestant.KEDA: ":", Contestant.ORACLE: "--"}
 # Percent: below this the axis is linear, so that zero has a place on it.
 _LINEAR_BELOW = 0.1
+# What a picture's file may be named; the suffix says what it becomes.
+SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def draw(curves: Mapping[tuple[str, float], Mapping[Contestant, Curve]], path: Path) -> None:
     """A small picture for each trace (rows) and delay (columns): cost against violations.
 
-    A ring marks each policy's usual setting. Raises ImportError where matplotlib is missing, and
-    OSError where the file cannot be written.
+    A ring marks each policy's usual setting. Raises ImportError where matplotlib is missing,
+    OSError where the file cannot be written, and ValueError where its name ends in no format.
     """
     import matplotlib
 
@@ -47,9 +50,7 @@ def draw(curves: Mapping[tuple[str, float], Mapping[Contestant, Curve]], path: P
     )
     for row, trace in enumerate(traces):
         for column, delay in enumerate(delays):
-            _panel(
-                axes[row][column], curves.get((trace, delay), {}), f"{trace}, {delay / 60:g} min"
-            )
+            _panel(axes[row][column], curves.get((trace, delay), {}), f"{trace}, {duration(delay)}")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(
         handles,
@@ -62,7 +63,8 @@ def draw(curves: Mapping[tuple[str, float], Mapping[Contestant, Curve]], path: P
     figure.supxlabel("pod-minutes, as a share of HPA's at 70 %")
     figure.supylabel("under-provisioned time, %")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": "foretide"})
+    maker = {".png": "Software", ".pdf": "Creator"}.get(path.suffix.lower(), "Title")
+    figure.savefig(path, dpi=110, metadata={maker: "foretide"})
     pyplot.close(figure)
 
 
@@ -80,7 +82,7 @@ def _panel(axis: "Axes", curves: Mapping[Contestant, Curve], title: str) -> None
             color=colour,
             linestyle=_DASHES.get(policy, "-"),
             linewidth=1.8 if policy is Contestant.FORETIDE else 1.1,
-            label=policy.value,
+            label=NAMES[policy],
         )
         usual = curve.at(usual_target(policy))
         axis.plot(usual.pod_minutes / unit, usual.under_pct, "o", color=colour, fillstyle="none")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..simulation.summary import USUAL
-from .advice import Advice
+from .advice import HIGHEST, Advice, EqualSafety, Rival
 from .contest import DAY, Contest, Contestant, Outcome, usual_target
 
 _HEADINGS = (
@@ -16,7 +16,8 @@ _HEADINGS = (
     "unserved",
     "changes a day",
 )
-_NAMES = {
+# What people call the policies.
+NAMES = {
     Contestant.HPA: "HPA",
     Contestant.KEDA: "KEDA",
     Contestant.OFFSET: "seasonal offset",
@@ -25,6 +26,10 @@ _NAMES = {
     Contestant.FORETIDE: "Foretide",
     Contestant.ORACLE: "oracle",
 }
+# Shares of cost that differ by less are the same.
+_SAME = 0.0005
+# Percentages below this have a decimal place.
+_FEW = 0.03
 
 
 def introduction(contest: Contest) -> str:
@@ -38,9 +43,14 @@ def introduction(contest: Contest) -> str:
     )
 
 
-def table(contest: Contest, outcomes: Sequence[Outcome], delay: float, targets: set[float]) -> str:
-    """A row for each policy at its usual target, and at each of the `targets`."""
-    mine = [one for one in outcomes if one.delay == delay]
+def table(
+    contest: Contest, outcomes: Sequence[Outcome], advice: Advice, targets: set[float]
+) -> str:
+    """The outcomes for the advice's delay: a row for each policy and target that matters.
+
+    That is each policy's usual target, each of the `targets`, and for Foretide the one advised.
+    """
+    mine = [one for one in outcomes if one.delay == advice.delay]
     unit = next(
         one.score.pod_minutes
         for one in mine
@@ -50,30 +60,65 @@ def table(contest: Contest, outcomes: Sequence[Outcome], delay: float, targets: 
     for policy in Contestant:
         swept = sorted((one for one in mine if one.policy is policy), key=lambda o: -o.utilization)
         wanted = {usual_target(policy), *targets}
+        if policy is Contestant.FORETIDE:
+            wanted.add(advice.utilization)
         rows += [_row(one, unit, contest.days) for one in swept if one.utilization in wanted]
     return columns(rows)
 
 
-def sentence(advice: Advice, days: float) -> str:
-    """What Foretide would have saved and avoided."""
-    ours, hpa = advice.ours.score, advice.hpa.score
-    told = (
-        f"With pods that take {_minutes(advice.delay / 60)}, Foretide at a target of "
-        f"{advice.utilization:.0%} would have used {_hours(ours.pod_minutes)} pod-hours instead of "
-        f"HPA's {_hours(hpa.pod_minutes)} ({advice.cost_change:+.0%}), with too few replicas for "
-        f"{_short(ours.under_pct, days)} instead of {_short(hpa.under_pct, days)}."
+def legend() -> str:
+    """What the columns mean, and why some rows look as they do."""
+    return (
+        "target: the share of what a replica carries safely that replicas are planned for. Prophet "
+        "and the oracle plan for what they foresee, without headroom: 100 %.\n"
+        "of HPA's: pod-hours, as a share of HPA's at 70 %.\n"
+        "too few replicas: for how long demand was more than the ready replicas carry safely; "
+        "unserved: how much of all demand that was.\n"
+        "KEDA makes an HPA of its trigger, so that the two differ little."
     )
-    if advice.saving is not None:
-        told += f" As safe as HPA at 70 % it would have cost {_less(advice.saving)}"
-        if advice.oracle_saving is not None:
-            told += f" (with a perfect forecast: {_less(advice.oracle_saving)})"
-        told += "."
-    if not advice.better:
-        told += (
-            " No target would have been both cheaper and as safe as HPA: on this demand the "
-            "forecast is worth little, and Foretide does what HPA does where it sees that."
+
+
+def sentence(advice: Advice, days: float) -> str:
+    """What Foretide would have saved and avoided, and who did better."""
+    ours, hpa = advice.ours.score, advice.hpa.score
+    told = [
+        f"With pods that take {duration(advice.delay)}, Foretide at a target of "
+        f"{_percent(advice.utilization)} would have used {_hours(ours.pod_minutes)} pod-hours "
+        f"instead of HPA's {_hours(hpa.pod_minutes)} ({_change(advice.cost_change)}), with too few "
+        f"replicas for {_short(ours.under_pct, days)} instead of {_short(hpa.under_pct, days)}."
+    ]
+    if advice.as_safe is not None and advice.saving is not None:
+        perfect = advice.oracle_saving
+        told.append(
+            f"As safe as HPA at {_percent(USUAL)} it would have cost {_less(advice.saving)}, "
+            f"{_at(advice.as_safe)}"
+            + ("." if perfect is None else f" (with a perfect forecast: {_less(perfect)}).")
         )
-    return told
+    told += [_rival(rival, advice, days) for rival in advice.safer]
+    if not advice.better:
+        told.append(
+            f"No target up to {_percent(HIGHEST)} would have been both cheaper and as safe as HPA: "
+            "on this demand the forecast is worth little, and Foretide does what HPA does where it "
+            "sees that."
+        )
+    return " ".join(told)
+
+
+def _at(found: EqualSafety) -> str:
+    at = f"at a target of about {_percent(round(found.utilization, 2))}"
+    return f"{at}, which leaves little room for surprises" if found.utilization > HIGHEST else at
+
+
+def _rival(rival: Rival, advice: Advice, days: float) -> str:
+    score, unit = rival.outcome.score, advice.hpa.score.pod_minutes
+    told = (
+        f"Safer was {NAMES[rival.outcome.policy]}: {_short(score.under_pct, days)}, for "
+        f"{100 * score.pod_minutes / unit:.1f} % of HPA's pod-hours; "
+    )
+    if rival.ours is None:
+        return told + "no target of Foretide's was as safe as that."
+    cost = f"{100 * rival.ours.pod_minutes / unit:.1f} %"
+    return told + f"Foretide as safe as that would have used {cost}, {_at(rival.ours)}."
 
 
 def figures(contest: Contest, outcomes: Sequence[Outcome], advices: Sequence[Advice]) -> Any:
@@ -102,6 +147,9 @@ def figures(contest: Contest, outcomes: Sequence[Outcome], advices: Sequence[Adv
                 "target_utilization": advice.utilization,
                 "better_than_hpa": advice.better,
                 "cost_change": round(advice.cost_change, 6),
+                "target_at_equal_violations": None
+                if advice.as_safe is None
+                else round(advice.as_safe.utilization, 4),
                 "saving_at_equal_violations": _rounded(advice.saving),
                 "oracle_saving_at_equal_violations": _rounded(advice.oracle_saving),
                 "sentence": sentence(advice, contest.days),
@@ -127,10 +175,10 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 def _row(one: Outcome, unit: float, days: float) -> tuple[str, ...]:
     score = one.score
     return (
-        _NAMES[one.policy],
-        f"{one.utilization:.0%}",
+        NAMES[one.policy],
+        _percent(one.utilization),
         _hours(score.pod_minutes),
-        f"{score.pod_minutes / unit:.1%}",
+        f"{100 * score.pod_minutes / unit:.1f} %",
         f"{score.under_pct:.3f} % ({_short(score.under_pct, days)})",
         f"{score.unserved_pct:.4f} %",
         f"{score.scale_events_per_day:.0f}",
@@ -142,7 +190,32 @@ def _rounded(share: float | None) -> float | None:
 
 
 def _less(share: float) -> str:
-    return f"{share:.0%} less" if share >= 0 else f"{-share:.0%} more"
+    if abs(share) < _SAME:
+        return "as much"
+    return f"{_figure(abs(share))} % {'less' if share > 0 else 'more'}"
+
+
+def _change(share: float) -> str:
+    return (
+        "as many" if abs(share) < _SAME else f"{'-' if share < 0 else '+'}{_figure(abs(share))} %"
+    )
+
+
+def _figure(share: float) -> str:
+    """Percent, with a decimal place where it would be nearly nothing without one."""
+    return f"{100 * share:.1f}" if share < _FEW else f"{100 * share:.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{round(100 * share, 1):g} %"
+
+
+def duration(seconds: float) -> str:
+    """As it is given to `--delay`: 90 is `1m30s`."""
+    hours, rest = divmod(round(seconds), 3_600)
+    minutes, rest = divmod(rest, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def _hours(pod_minutes: float) -> str:

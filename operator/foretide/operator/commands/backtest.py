@@ -3,12 +3,15 @@
 import argparse
 import json
 import os
-import sys
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ..backtest_demand import Refused, seconds, trace_of
+from .progress import Bar
+from .telling import fail, missing
 
 if TYPE_CHECKING:
     from foretide.forecasting.backtest.advice import Advice
@@ -46,8 +49,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_demand(parser)
     _add_workload(parser)
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE.yaml",
+        help="write the settings here, and not to standard output",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures here")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the curves here")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="draw the curves here (or .svg, .pdf)"
+    )
     parser.add_argument(
         "--quick",
         action="store_true",
@@ -124,7 +135,12 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
         metavar="ZONE",
         help="whose days and weeks demand follows, such as Europe/Berlin (default: %(default)s)",
     )
-    workload.add_argument("--name", default="shop", metavar="NAME", help=argparse.SUPPRESS)
+    workload.add_argument(
+        "--name",
+        default="shop",
+        metavar="NAME",
+        help="the Deployment's name, for the settings (default: %(default)s)",
+    )
 
 
 def _backtest(options: argparse.Namespace) -> int:
@@ -136,16 +152,17 @@ def _backtest(options: argparse.Namespace) -> int:
     except ImportError as error:
         return _missing(error)
     try:
+        _check_outputs(options)
         contest, shown = _contest(options)
         return _play(contest, shown, options)
     except ImportError as error:
         return _missing(error)
     except (BadDemand, ConfigurationError, WorkFailed, Refused) as error:
-        return _fail(str(error))
+        return fail(str(error))
     except BrokenPipeError:
         return 0
     except OSError as error:
-        return _fail(f"cannot write {error.filename}: {error.strerror}")
+        return fail(str(error))
     except KeyboardInterrupt:
         return 130
 
@@ -154,30 +171,50 @@ def _play(contest: "Contest", shown: set[float], options: argparse.Namespace) ->
     from foretide.forecasting.backtest import report
     from foretide.forecasting.backtest.advice import advise
     from foretide.forecasting.backtest.contest import curves
+    from foretide.forecasting.backtest.picture import draw
     from foretide.forecasting.backtest.pool import work
     from foretide.forecasting.backtest.units import units
 
-    if options.picture:
-        import matplotlib  # noqa: F401 tell what is missing before the work is done
-
-    print(report.introduction(contest))
-    with _Bar() as bar:
+    print(report.introduction(contest), flush=True)
+    with Bar() as bar:
         outcomes = work(units([contest]), jobs=options.jobs, progress=bar)
     drawn = curves(outcomes)
     advices = []
     for delay in contest.delays:
-        advices.append(advise(outcomes, delay, drawn[contest.trace.name, delay]))
-        print(f"\nPods that take {_duration(delay)}:\n")
-        print(report.table(contest, outcomes, delay, shown))
-        print(f"\n{report.sentence(advices[-1], contest.days)}")
-    print(f"\nSettings to begin with:\n\n{_manifest(contest, advices[0], options)}", end="")
-    if options.json:
-        _write(options.json, json.dumps(report.figures(contest, outcomes, advices), indent=1))
-    if options.picture:
-        from foretide.forecasting.backtest.picture import draw
+        advice = advise(outcomes, delay, drawn[contest.trace.name, delay])
+        advices.append(advice)
+        print(f"\nPods that take {report.duration(delay)}:\n")
+        print(report.table(contest, outcomes, advice, shown))
+        print(f"\n{report.sentence(advice, contest.days)}")
+    print(f"\n{report.legend()}")
+    settings = _tell_settings(contest, advices, options)
+    figures = json.dumps(report.figures(contest, outcomes, advices), indent=1) + "\n"
+    return _write(
+        [
+            (options.manifest, lambda path: path.write_text(settings, encoding="utf-8")),
+            (options.json, lambda path: path.write_text(figures, encoding="utf-8")),
+            (options.picture, lambda path: draw(drawn, path)),
+        ]
+    )
 
-        draw(drawn, options.picture)
-    return 0
+
+def _tell_settings(
+    contest: "Contest", advices: "Sequence[Advice]", options: argparse.Namespace
+) -> str:
+    """Print the settings to begin with, or where they will stand; the manifest."""
+    from foretide.forecasting.backtest import report
+
+    from .backtest_settings import manifest, next_steps
+
+    # Pods that take longer than thought are the worse mistake.
+    advice = max(advices, key=lambda one: one.delay)
+    settings = manifest(contest, advice, options)
+    of = f", for the longest delay ({report.duration(advice.delay)})" if len(advices) > 1 else ""
+    if options.manifest:
+        print(f"\nSettings to begin with{of} are in {options.manifest}.\n{next_steps(options)}")
+    else:
+        print(f"\nSettings to begin with{of}:\n\n{settings}\n{next_steps(options)}")
+    return settings
 
 
 def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
@@ -190,6 +227,10 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     )
     from foretide.forecasting.simulation.foretide import FitSettings
 
+    from ..api.predictivescaler import OBJECT_NAME
+
+    if not re.fullmatch(OBJECT_NAME, options.name):
+        raise Refused(f"--name: {options.name[:70]!r} is not the name of a Deployment")
     shown = _targets(options.target_utilization)
     delays = tuple(dict.fromkeys(seconds("--delay", text) for text in _delays(options)))
     zone = _zone(options.time_zone)
@@ -222,42 +263,44 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     return contest, shown
 
 
-def _manifest(contest: "Contest", advice: "Advice", options: argparse.Namespace) -> str:
-    """A PredictiveScaler with the advised settings."""
-    import yaml
+def _check_outputs(options: argparse.Namespace) -> None:
+    """See that everything can be written, before minutes of work are done for it.
 
-    metric = {
-        "name": "demand",
-        "query": options.query or "PUT THE QUERY HERE THAT THE FILE WAS RECORDED WITH",
-        "perReplica": _plain(contest.trace.per_replica),
-        "targetUtilization": advice.utilization,
-    }
-    if options.config and options.source != "default":
-        metric["source"] = options.source
-    # A quarter more than was ever wanted: growth must not end at a limit that nobody remembers.
-    most = max(contest.min_replicas + 1, round(advice.ours.most_replicas * 1.25))
-    forecast = {"leadTime": _duration(advice.delay)}
-    if contest.fits.zone != "UTC":
-        forecast["timeZone"] = contest.fits.zone
-    manifest = {
-        "apiVersion": "foretide.dev/v1alpha1",
-        "kind": "PredictiveScaler",
-        "metadata": {"name": options.name},
-        "spec": {
-            "scaleTargetRef": {"kind": "Deployment", "name": options.name},
-            "minReplicas": contest.min_replicas,
-            "maxReplicas": options.max_replicas or most,
-            "mode": "Recommend",
-            "metrics": [metric],
-            "forecast": forecast,
-        },
-    }
-    return str(yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100))
+    Raises:
+        Refused: a file cannot be written, or a picture's name ends in no format.
+        ImportError: what draws pictures is not there.
+    """
+    if options.picture:
+        import matplotlib  # noqa: F401 tell what is missing before the work is done
+
+        from foretide.forecasting.backtest.picture import SUFFIXES
+
+        if options.picture.suffix.lower() not in SUFFIXES:
+            raise Refused(f"--picture must end in one of {', '.join(SUFFIXES)}")
+    for path in (options.json, options.picture, options.manifest):
+        if path is None:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            was_there = path.exists()
+            path.open("ab").close()
+            if not was_there:
+                path.unlink()
+        except OSError as error:
+            raise Refused(f"cannot write {path}: {error.strerror}") from None
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+def _write(outputs: "Sequence[tuple[Path | None, Callable[[Path], object]]]") -> int:
+    """Write all files that are asked for, whichever of them fails; the exit status."""
+    status = 0
+    for path, write in outputs:
+        if path is None:
+            continue
+        try:
+            write(path)
+        except OSError as error:
+            status = fail(f"cannot write {path}: {error.strerror}")
+    return status
 
 
 def _targets(text: str | None) -> set[float]:
@@ -282,43 +325,7 @@ def _zone(name: str) -> str:
     return name
 
 
-def _plain(number: float) -> float | int:
-    return int(number) if number == int(number) else number
-
-
-def _duration(seconds: float) -> str:
-    from ..api.fields import format_duration
-
-    return format_duration(seconds)
-
-
-class _Bar:
-    """A progress bar on a terminal; nothing elsewhere."""
-
-    _WIDTH = 30
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __call__(self, done: int, total: int, label: str) -> None:
-        if self._shown:
-            full = self._WIDTH * done // max(1, total)
-            bar = "#" * full + "." * (self._WIDTH - full)
-            print(f"\r[{bar}] {done / max(1, total):4.0%}  {label}\033[K", end="", file=sys.stderr)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
 def _missing(error: ImportError) -> int:
-    extra = " matplotlib" if error.name == "matplotlib" else " 'foretide[operator]'"
-    return _fail(f"{error.name} is not installed: pip install{extra}")
-
-
-def _fail(message: str) -> int:
-    print(f"foretide: {message}", file=sys.stderr)
-    return 2
+    if error.name == "matplotlib":
+        return fail("matplotlib is not installed: pip install matplotlib")
+    return fail(missing(error, "operator"))
