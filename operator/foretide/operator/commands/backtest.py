@@ -24,6 +24,11 @@ would have been too few. Nothing needs to be installed for it, and nothing is ch
 only what was known at the time; the first quarter of the history, at least two days, is history
 only.
 """
+_FILES = """\
+A CSV file has commas, semicolons or tabs between its columns, and a header or none. Times are
+ISO 8601, 28.05.2026 20:25, 5/28/2026 8:25 PM, or Unix seconds (or milli-, micro-, nanoseconds), the
+oldest first or last. Values are numbers without a unit; an empty one is a gap, as a missing line is.
+"""
 _EXAMPLES = """\
 examples:
   foretide backtest --csv demand.csv --per-replica 100 --delay 3m
@@ -75,14 +80,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_demand(parser: argparse.ArgumentParser) -> None:
-    demand = parser.add_argument_group("demand")
+    demand = parser.add_argument_group("demand", _FILES)
     demand.add_argument(
         "--csv", type=Path, metavar="FILE", help="a file with a column of times and one of values"
     )
     demand.add_argument(
-        "--column", metavar="NAME", help="the CSV's column of values, or its number"
+        "--column", metavar="NAME", help="the CSV's column of values, or its number from 1"
     )
-    demand.add_argument("--time-column", metavar="NAME", help="the CSV's column of times")
+    demand.add_argument("--time-column", metavar="NAME", help="the same for its column of times")
     demand.add_argument("--prometheus", metavar="URL", help="a Prometheus to ask instead")
     demand.add_argument(
         "--config", type=Path, metavar="FILE", help="or the operator's configuration, with …"
@@ -133,7 +138,8 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
         "--time-zone",
         default="UTC",
         metavar="ZONE",
-        help="whose days and weeks demand follows, such as Europe/Berlin (default: %(default)s)",
+        help="whose days and weeks demand follows, and whose clock a CSV's times are by where they "
+        "name no zone, such as Europe/Berlin (default: %(default)s)",
     )
     workload.add_argument(
         "--name",
