@@ -11,8 +11,11 @@ only pay for them, so a recommendation that a forecast made holds for `foreseen`
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+# Seconds: scrapes and ticks do not fall on the end of a query's range.
+_FADING_MARGIN = 60.0
 
 
 class PolicyType(StrEnum):
@@ -75,6 +78,21 @@ class Behavior:
         policies=(RatePolicy(PolicyType.PERCENT, 100, 15),),
         foreseen=0,
     )
+
+    def outlasting(self, query_range: float) -> "Behavior":
+        """With a look back for scaling down that a dying metric does not outlive.
+
+        While its series die, a query such as rate(…[5m]) falls for five minutes (`query_range`,
+        in seconds) before it answers nothing. That must not be taken for less demand.
+        """
+        if query_range <= 0:
+            return self
+        least = query_range + _FADING_MARGIN
+        foreseen = None if self.down.foreseen is None else max(self.down.foreseen, least)
+        down = replace(
+            self.down, stabilization=max(self.down.stabilization, least), foreseen=foreseen
+        )
+        return replace(self, down=down)
 
     @property
     def longest_memory(self) -> float:

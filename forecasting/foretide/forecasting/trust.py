@@ -12,7 +12,11 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from .answers import MetricPolicy
 from .demand import Undecided
+from .forecast import Forecast, PeakForecast
+
+Foreseen = Forecast | PeakForecast | Undecided
 
 # Minutes of net harm at which trust is lost and found again, and how fast they fade (seconds).
 _LOST_AT = 5.0
@@ -84,3 +88,32 @@ class TrustMeter:
             "the forecast has lately been short where HPA would not have been; "
             "it acts again when it would have done better for a while",
         )
+
+
+def judged(
+    trust: TrustMeter,
+    forecast: Foreseen,
+    metric: MetricPolicy,
+    demand: float,
+    *,
+    lead_time: float,
+    now: float,
+) -> Foreseen:
+    """The forecast, if it may act at `now`; it is judged by `demand` in any case."""
+    planned = math.nan
+    if isinstance(forecast, Forecast) and forecast.covers(now, now + lead_time):
+        planned = forecast.upper_peak(now, now + lead_time)
+    elif isinstance(forecast, PeakForecast):
+        planned = forecast.upper
+    if math.isfinite(planned):
+        planned = metric.capacity(metric.replicas_for(max(planned, demand)))
+    hpa = metric.replicas_for(demand / metric.target_utilization)
+    trust.see(demand, planned=planned, reactive=metric.capacity(hpa), lead_time=lead_time, now=now)
+    return trusted(trust, forecast)
+
+
+def trusted(trust: TrustMeter, forecast: Foreseen) -> Foreseen:
+    """The forecast, or why it may not act."""
+    if isinstance(forecast, Undecided) or trust.verdict is None:
+        return forecast
+    return trust.verdict

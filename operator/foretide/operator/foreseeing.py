@@ -5,7 +5,6 @@ with the quantile that a user asked for; the forecast of the hours ahead where i
 chosen by name, or while demand itself is unknown; else nothing, with the reason.
 """
 
-import math
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,14 +13,13 @@ from foretide.forecasting.demand import Demand, Reading, Undecided
 from foretide.forecasting.forecast import Forecast, PeakForecast
 from foretide.forecasting.lookahead.plan import Plan
 from foretide.forecasting.recent import RecentDemand
-from foretide.forecasting.trust import TrustMeter
+from foretide.forecasting.trust import Foreseen, TrustMeter, judged, trusted
 from foretide.forecasting.worker import NOT_WANTED
 
 from .api.forecast import ForecastSpec
 from .asking import SWITCHED_OFF
 from .forecasts import NOT_FITTED_YET, Slot
 
-Foreseen = Forecast | PeakForecast | Undecided
 Made = TypeVar("Made")
 
 # Seconds. Demand by the minute hardly changes within them, and a prediction costs a millisecond.
@@ -97,26 +95,9 @@ def judge(
     now: float,
 ) -> Foreseen:
     """The forecast, if it may act; it is judged in any case, where demand is known."""
-    forecast = outlook.forecast
-    if isinstance(flow, Reading):
-        planned = math.nan
-        if isinstance(forecast, Forecast) and forecast.covers(now, now + lead_time):
-            planned = forecast.upper_peak(now, now + lead_time)
-        elif isinstance(forecast, PeakForecast):
-            planned = forecast.upper
-        if math.isfinite(planned):
-            planned = metric.capacity(metric.replicas_for(max(planned, flow.value)))
-        hpa = metric.replicas_for(flow.value / metric.target_utilization)
-        trust.see(
-            flow.value,
-            planned=planned,
-            reactive=metric.capacity(hpa),
-            lead_time=lead_time,
-            now=now,
-        )
-    if isinstance(forecast, Undecided) or trust.verdict is None:
-        return forecast
-    return trust.verdict
+    if not isinstance(flow, Reading):
+        return trusted(trust, outlook.forecast)
+    return judged(trust, outlook.forecast, metric, flow.value, lead_time=lead_time, now=now)
 
 
 def lifted(forecast: Foreseen, waiting: float) -> Foreseen:

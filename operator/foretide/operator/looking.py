@@ -14,12 +14,13 @@ from foretide.forecasting.forecast import Forecast
 from foretide.forecasting.lookahead.model import LookaheadModel
 from foretide.forecasting.series import Series
 from foretide.forecasting.surge import Surge, detect
+from foretide.forecasting.trust import Foreseen
 
 from .api.predictivescaler import PredictiveScalerSpec
 from .cluster import Target
 from .demands import Measured, weigh
 from .forecasts import NOT_FITTED_YET, Slot
-from .foreseeing import Foreseen, foresee, judge, lifted
+from .foreseeing import foresee, judge, lifted
 from .report import MetricReport
 from .scaler import Readings, Scaler
 

@@ -11,9 +11,6 @@ from foretide.forecasting.promql import longest_range
 from .api.metrics import MetricSpec, MetricType
 from .api.predictivescaler import PredictiveScalerSpec
 
-# A scrape and a tick or two.
-_FADING_MARGIN = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class SafeLoad:
@@ -80,18 +77,10 @@ def _metric(name: str, metric: MetricSpec) -> MetricPolicy:
 def _behavior(spec: PredictiveScalerSpec) -> Behavior:
     """The behavior that was asked for, with a longer look back for scaling down where needed.
 
-    While a metric dies, a query such as rate(…[5m]) falls for five minutes before it answers
-    nothing. So that this is not taken for less demand, scaling down looks back at least so far.
+    So that a metric that dies is not taken for less demand.
     """
-    behavior = spec.behavior.rules()
     fading = max(longest_range(query) for metric in spec.metrics for query in _asked(metric))
-    if fading <= 0:
-        return behavior
-    least = fading + _FADING_MARGIN
-    down = behavior.down
-    foreseen = None if down.foreseen is None else max(down.foreseen, least)
-    down = replace(down, stabilization=max(down.stabilization, least), foreseen=foreseen)
-    return replace(behavior, down=down)
+    return spec.behavior.rules().outlasting(fading)
 
 
 def _asked(metric: MetricSpec) -> tuple[str, ...]:

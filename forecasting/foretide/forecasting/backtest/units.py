@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ..simulation import policies
 from ..simulation.foretide import ForetidePolicy, Stage, stages
+from ..simulation.growth import Surges, surges
 from ..simulation.prophet import foresight, prophet_forecasts
 from ..simulation.replay import Policy, Setting
 from ..simulation.trace import Trace
@@ -124,7 +125,7 @@ class Ahead:
     @property
     def steps(self) -> int:
         """See `Unit`."""
-        chosen = _chosen(self.contest, self._makers([]))
+        chosen = _chosen(self.contest, self._makers([], {}))
         fits = self.contest.fits_each if Contestant.FORETIDE in chosen else 0
         return fits + len(chosen) * len(self.contest.targets)
 
@@ -142,16 +143,18 @@ class Ahead:
             for stage in stages(contest.trace, setting, contest.targets, contest.fits):
                 fitted.append(stage)
                 tick()
-        makers = self._makers(fitted)
+        makers = self._makers(fitted, surges(contest.trace, contest.asking(self.delay, 1.0)))
         for contestant in _chosen(contest, makers):
             found += play(contest, contestant, makers[contestant], (self.delay,), tick)
         return found
 
-    def _makers(self, fitted: list[Stage]) -> dict[Contestant, Make]:
+    def _makers(self, fitted: list[Stage], growth: Surges) -> dict[Contestant, Make]:
         return {
             Contestant.OFFSET: policies.seasonal_offset,
             Contestant.ORACLE: policies.oracle,
-            Contestant.FORETIDE: lambda trace, setting: ForetidePolicy(trace, setting, fitted),
+            Contestant.FORETIDE: lambda trace, setting: ForetidePolicy(
+                trace, setting, fitted, growth
+            ),
         }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..behavior import Behavior
+from ..cleaning import clean
 from ..demand import Undecided
 from ..forecast import PeakForecast
 from ..lookahead.choosing import Workload
@@ -15,8 +15,9 @@ from ..lookahead.fitting import LookaheadRequest, fit
 from ..lookahead.model import LookaheadModel, to_peaks
 from ..lookahead.plan import Plan
 from ..series import Series, Values
-from ..trust import TrustMeter
-from .decider import Decider
+from ..trust import Foreseen, TrustMeter, judged
+from .decider import Decider, behavior_of
+from .growth import Surges, surges
 from .replay import Setting
 from .trace import Trace
 
@@ -74,21 +75,29 @@ def stages(
     begin = math.floor((setting.start - minutes.start) / STEP + 1e-9)
     every, back = round(fits.refit_every / STEP), round(fits.history / STEP)
     window = window_for(setting.delay, setting.period) + late
+    down = behavior_of(setting).down
+    workload = Workload(
+        trace.per_replica,
+        setting.min_replicas,
+        math.ceil(setting.delay / STEP),
+        math.ceil(down.window(foreseen=False) / STEP),
+        math.ceil(down.window(foreseen=True) / STEP),
+    )
     for first in range(begin, len(values), every):
         oldest = max(0, first - back)
         history = Series(minutes.start + STEP * oldest, STEP, values[oldest:first])
         samples = trace.known_at(history.times + STEP)
         request = LookaheadRequest(
-            workload=Workload(
-                trace.per_replica, setting.min_replicas, math.ceil(setting.delay / STEP)
-            ),
+            workload=workload,
             window=window,
             targets=targets,
             now=history.end,
             min_history=fits.min_history,
             zone=fits.zone,
         )
-        model = fit(history, request, samples=Series(history.start, STEP, samples))
+        # As the operator's worker does: what was wrong with demand is no example of anything.
+        wrong = np.isfinite(history.values) & ~np.isfinite(clean(history, fits.zone).series.values)
+        model = fit(history, request, ~wrong, Series(history.start, STEP, samples))
         last = min(first + every, len(values))
         yield _stage(model, values, minutes.start, first, last)
 
@@ -121,8 +130,7 @@ class ForetidePolicy:
         trace: Trace,
         setting: Setting,
         fitted: "list[Stage]",
-        *,
-        behavior: Behavior | None = None,
+        growth: Surges | None = None,
     ) -> None:
         self._setting = setting
         self._start = trace.minutes().start
@@ -130,15 +138,23 @@ class ForetidePolicy:
         self._first = fitted[0].first if fitted else 0
         for stage in fitted:
             self._peaks += stage.peaks(setting.utilization, self._start)
-        self._decider = Decider(trace, setting, behavior)
+        self._decider = Decider(trace, setting)
         self._trust = TrustMeter()
+        self._growth = surges(trace, setting) if growth is None else growth
 
     def step(self, demand: float | None, replicas: int, now: float) -> int:
         """See `Policy`."""
-        forecast = self._forecast(now)
+        forecast: Foreseen = self._forecast(now)
         if demand is not None:
-            forecast = self._judged(forecast, demand, now)
-        return self._decider.step(demand, forecast, replicas, now)
+            forecast = judged(
+                self._trust,
+                forecast,
+                self._decider.metric,
+                demand,
+                lead_time=self._setting.delay,
+                now=now,
+            )
+        return self._decider.step(demand, forecast, replicas, now, surge=self._growth.get(now))
 
     def _forecast(self, now: float) -> PeakForecast | Undecided:
         minute = int((now - self._start) // STEP) - self._first
@@ -147,20 +163,3 @@ class ForetidePolicy:
         found = self._peaks[minute]
         # Between two minutes it is the same forecast that is asked again.
         return found if isinstance(found, Undecided) else replace(found, until=now + STEP)
-
-    def _judged(
-        self, forecast: PeakForecast | Undecided, demand: float, now: float
-    ) -> PeakForecast | Undecided:
-        metric = self._decider.metric
-        planned = math.nan
-        if isinstance(forecast, PeakForecast):
-            planned = metric.capacity(metric.replicas_for(max(forecast.upper, demand)))
-        hpa = metric.replicas_for(demand / metric.target_utilization)
-        self._trust.see(
-            demand,
-            planned=planned,
-            reactive=metric.capacity(hpa),
-            lead_time=self._setting.delay,
-            now=now,
-        )
-        return self._trust.verdict or forecast

@@ -27,6 +27,7 @@ class Setting:
     """How a replay runs. `delay` and `period` are in seconds, `start` in Unix seconds.
 
     Before `start` the trace is history only. `utilization` is the target: the headroom.
+    `query_range` is how far back (seconds) the query looks that demand comes from.
     """
 
     delay: float
@@ -37,6 +38,7 @@ class Setting:
     seed: int = 0
     min_replicas: int = 2
     max_replicas: int = 1_000
+    query_range: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
