@@ -32,7 +32,7 @@ def trace_of(options: argparse.Namespace) -> "Trace":
     lag = seconds("--metric-lag", options.metric_lag)
     per_replica = _quantity(options.per_replica)
     samples = _samples(options)
-    for note in samples.notes:
+    for note in (*samples.notes, *_too_coarse(samples, options)):
         print(f"Note: {note}", file=sys.stderr)
     try:
         trace = Trace.of(samples.name, samples.times, samples.values, lag=lag)
@@ -54,6 +54,25 @@ def trace_of(options: argparse.Namespace) -> "Trace":
     return replace(trace, per_replica=per_replica)
 
 
+def _too_coarse(samples: "Samples", options: argparse.Namespace) -> list[str]:
+    """A note where a delay is over before the next sample: what it does to users cannot be seen."""
+    import numpy as np
+
+    from foretide.forecasting.backtest.csv_cells import span
+    from foretide.forecasting.simulation.trace import usual_step
+
+    if len(samples.times) < 2:
+        return []
+    step = usual_step(np.asarray(samples.times))
+    shortest = min(delays(options))
+    if step <= shortest:
+        return []
+    return [
+        f"there is a sample each {span(step)}: what pods that take {span(shortest)} do to users in "
+        "between cannot be seen, and figures will be too good; finer demand tells more"
+    ]
+
+
 def _samples(options: argparse.Namespace) -> "Samples":
     """Demand as it was recorded."""
     from foretide.forecasting.backtest.csv_file import read_csv
@@ -64,7 +83,12 @@ def _samples(options: argparse.Namespace) -> "Samples":
     if options.csv:
         if options.query:
             raise Refused("--query belongs to --prometheus or --config")
-        found = read_csv(options.csv, time_column=options.time_column, value_column=options.column)
+        found = read_csv(
+            options.csv,
+            time_column=options.time_column,
+            value_column=options.column,
+            zone=options.time_zone,
+        )
         return found if options.days is None else found.last(options.days * _DAY)
     if not (options.query or "").strip():
         raise Refused("--query is missing: PromQL that answers one number, such as sum(rate(…))")
@@ -92,6 +116,16 @@ def _source(options: argparse.Namespace) -> "PrometheusSource":
         known = ", ".join(sorted(sources)) or "none"
         raise Refused(f"{options.config} has no source {options.source[:70]!r}; it has {known}")
     return sources[options.source].to_source()
+
+
+def delays(options: argparse.Namespace) -> tuple[float, ...]:
+    """The seconds of each delay that is asked for, each once.
+
+    Raises:
+        Refused: one is no duration.
+    """
+    parts = [part for given in options.delay or ["3m"] for part in given.split(",")]
+    return tuple(dict.fromkeys(seconds("--delay", text) for text in parts))
 
 
 def seconds(option: str, text: str) -> float:

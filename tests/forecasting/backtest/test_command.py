@@ -5,6 +5,7 @@ import builtins
 import errno
 import json
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -192,6 +193,40 @@ def test_too_little_demand_is_refused(refusal, wave_csv, write_csv):
     assert "there is no demand in it" in refusal("--csv", path, "--per-replica", 1)
     path = write_csv("time,value", "0,5")
     assert "needs two samples" in refusal("--csv", path, "--per-replica", 1)
+
+
+@pytest.fixture
+def told(command, capsys, monkeypatch):
+    """Runs a command up to where the play would begin; returns what it says of the demand."""
+    monkeypatch.setattr(backtest, "_play", lambda *_: 0)
+
+    def run(*arguments):
+        assert command(*arguments) == 0
+        return capsys.readouterr().err
+
+    return run
+
+
+def three_days(step, write=str):
+    """Lines of a CSV file, with a time each `step` seconds."""
+    return (f"{write(time)},{300 + time // 600 % 144}" for time in range(0, 3 * 86_400, step))
+
+
+def test_samples_that_are_too_far_apart_for_the_delay_are_noted(told, write_csv):
+    path = write_csv("time,value", *three_days(300, lambda time: 1_700_006_400 + time))
+    assert told("--csv", path, "--per-replica", 10, "--delay", "5m") == ""
+    said = told("--csv", path, "--per-replica", 10, "--delay", "10m,90s", "--delay", "5m")
+    assert "Note: there is a sample each 5 min: what pods that take 1.5 min do to users" in said
+
+
+def test_a_csv_without_a_zone_is_read_in_that_of_the_option(told, write_csv):
+    def write(time):
+        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M")
+
+    path = write_csv("time,value", *three_days(60, write))
+    arguments = ("--csv", path, "--per-replica", 10)
+    assert "taken as UTC: choose with --time-zone" in told(*arguments)
+    assert "taken as Asia/Tokyo" in told(*arguments, "--time-zone", "Asia/Tokyo")
 
 
 def test_a_workload_that_never_scales_is_noted(wave_csv, command, capsys, monkeypatch):

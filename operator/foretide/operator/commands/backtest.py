@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ..backtest_demand import Refused, seconds, trace_of
+from ..backtest_demand import Refused, delays, trace_of
 from .progress import Bar
 from .telling import fail, missing
 
@@ -26,8 +26,9 @@ only.
 """
 _FILES = """\
 A CSV file has commas, semicolons or tabs between its columns, and a header or none. Times are
-ISO 8601, 28.05.2026 20:25, 5/28/2026 8:25 PM, or Unix seconds (or milli-, micro-, nanoseconds), the
-oldest first or last. Values are numbers without a unit; an empty one is a gap, as a missing line is.
+ISO 8601, 28.05.2026 20:25, 5/28/2026 8:25 PM, or Unix seconds (or milli-, micro-, nanoseconds);
+the oldest comes first or last. Values are numbers without a unit. An empty value is a gap, and so
+is a missing line.
 """
 _EXAMPLES = """\
 examples:
@@ -238,7 +239,7 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     if not re.fullmatch(OBJECT_NAME, options.name):
         raise Refused(f"--name: {options.name[:70]!r} is not the name of a Deployment")
     shown = _targets(options.target_utilization)
-    delays = tuple(dict.fromkeys(seconds("--delay", text) for text in _delays(options)))
+    wanted = delays(options)
     zone = _zone(options.time_zone)
     most = _UNBOUNDED if options.max_replicas is None else options.max_replicas
     if not 1 <= options.min_replicas <= most:
@@ -259,7 +260,7 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     contest = Contest(
         trace,
         start=start,
-        delays=delays,
+        delays=wanted,
         targets=tuple(sorted(targets, reverse=True)),
         contestants=tuple(one for one in Contestant if one not in left_out),
         min_replicas=options.min_replicas,
@@ -317,10 +318,6 @@ def _targets(text: str | None) -> set[float]:
     if not all(0 < target <= 1 for target in found):
         raise Refused("--target-utilization wants shares of 1, such as 0.8,0.7,0.6")
     return found
-
-
-def _delays(options: argparse.Namespace) -> list[str]:
-    return [part for given in options.delay or ["3m"] for part in given.split(",")]
 
 
 def _zone(name: str) -> str:
