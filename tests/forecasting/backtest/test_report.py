@@ -49,6 +49,14 @@ def test_where_no_target_is_better_the_usual_one_stays_and_it_is_said():
     )
 
 
+def test_a_target_between_those_played_is_no_proof_that_none_is_better():
+    found, _ = advised((0.8, 8_000, 1.5), (0.7, 8_500, 1.1), (0.55, 10_500, 0.5))
+    assert not found.better
+    said = report.sentence(found, 10)
+    assert "play it with --target-utilization 0.67" in said
+    assert "worth little" not in said
+
+
 def test_doing_just_what_hpa_does_is_not_better():
     found, _ = advised((0.7, 10_000, 1.0))
     assert not found.better
@@ -107,7 +115,7 @@ def test_another_policy_that_was_safer_is_not_kept_back():
     assert "no target of Foretide's was as safe as that" in report.sentence(found, 10)
 
 
-@pytest.mark.parametrize("offset", [(11_000, 0.0), (9_400, 0.5), (8_000, 2.0)])
+@pytest.mark.parametrize("offset", [(11_100, 0.0), (9_400, 0.5), (8_000, 2.0)])
 def test_another_policy_that_is_dearer_or_less_safe_is_no_news(offset):
     found, _ = advised((0.7, 9_200, 0.5), others=(outcome(Contestant.OFFSET, 0.7, *offset),))
     assert found.safer == ()

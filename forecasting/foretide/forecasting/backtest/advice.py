@@ -14,7 +14,8 @@ HIGHEST = 0.9
 # another than the usual target is worth the trouble when it saves more (share of pod-minutes).
 _AS_SAFE_PCT = 0.01
 _WORTHWHILE = 0.03
-# Others that are safer are told of where they cost no more than this for each of our pod-minutes.
+# Others that are safer are told of where they cost no more than this for each pod-minute of HPA's,
+# or of ours where that is more.
 _COMPARABLE = 1.1
 _TOLD = (Contestant.OFFSET, Contestant.PHPA, Contestant.PROPHET)
 
@@ -64,6 +65,13 @@ class Advice:
         return self.ours.score.pod_minutes / self.hpa.score.pod_minutes - 1
 
     @property
+    def untried(self) -> float | None:
+        """A target between those that were played which would have been better than HPA's."""
+        if self.better or self.as_safe is None or self.as_safe.utilization > HIGHEST:
+            return None
+        return self.as_safe.utilization if (self.saving or 0.0) > _WORTHWHILE else None
+
+    @property
     def saving(self) -> float | None:
         """The share of HPA's pod-minutes that is saved where Foretide is as safe as HPA."""
         return _share(self.as_safe, self.hpa)
@@ -104,7 +112,7 @@ def advise(outcomes: Iterable[Outcome], delay: float, curves: Mapping[Contestant
         safer=tuple(
             Rival(rival, _equal(curve, rival))
             for rival in (played.get((one, usual_target(one))) for one in _TOLD)
-            if rival is not None and _is_safer(rival, best)
+            if rival is not None and _is_safer(rival, best, hpa)
         ),
     )
 
@@ -116,10 +124,11 @@ def _beats(ours: Outcome, hpa: Outcome) -> bool:
     )
 
 
-def _is_safer(rival: Outcome, ours: Outcome) -> bool:
+def _is_safer(rival: Outcome, ours: Outcome, hpa: Outcome) -> bool:
+    most = _COMPARABLE * max(ours.score.pod_minutes, hpa.score.pod_minutes)
     return (
         rival.score.under_pct < ours.score.under_pct - _AS_SAFE_PCT
-        and rival.score.pod_minutes <= ours.score.pod_minutes * _COMPARABLE
+        and rival.score.pod_minutes <= most
     )
 
 

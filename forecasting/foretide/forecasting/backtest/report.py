@@ -95,7 +95,12 @@ def sentence(advice: Advice, days: float) -> str:
             + ("." if perfect is None else f" (with a perfect forecast: {_less(perfect)}).")
         )
     told += [_rival(rival, advice, days) for rival in advice.safer]
-    if not advice.better:
+    if advice.untried is not None:
+        told.append(
+            "No target that was played was both cheaper and as safe as HPA, but one in between "
+            f"would be: play it with --target-utilization {advice.untried:.2f}."
+        )
+    elif not advice.better:
         told.append(
             f"No target up to {_percent(HIGHEST)} would have been both cheaper and as safe as HPA: "
             "on this demand the forecast is worth little, and Foretide does what HPA does where it "
