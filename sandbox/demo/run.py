@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 import yaml
 
 from sandbox.demo.live import View
-from sandbox.demo.report import Sample
+from sandbox.demo.report import Planned, Sample, Twin
 from sandbox.demo.scenario import LIVE, TARGET_UTILIZATION, Scenario
 from sandbox.errors import SandboxError
 from sandbox.handle import Sandbox
@@ -48,9 +49,15 @@ class Operator:
         with contextlib.suppress(OSError):
             with urllib.request.urlopen(url, timeout=2) as answer:
                 text = answer.read().decode()
-            found = re.search(r"^foretide_forecast_peak\{[^\n]*\} (\S+)$", text, re.M)
-            return float(found[1]) if found else None
+            return peak_in(text)
         return None
+
+
+def peak_in(metrics: str) -> float | None:
+    """The forecast's peak in the operator's metrics, None while there is none (which is NaN)."""
+    found = re.search(r"^foretide_forecast_peak\{[^\n]*\} (\S+)$", metrics, re.M)
+    peak = float(found[1]) if found else math.nan
+    return None if math.isnan(peak) else peak
 
 
 def spec_for(scenario: Scenario, folder: Path) -> SandboxSpec:
@@ -221,6 +228,26 @@ def watch(
                 raise SandboxError(f"the operator ended: see {sandbox.directory}/operator.log")
             time.sleep(max(0.0, 0.5 - (time.time() - began - moment)))
     return samples
+
+
+def planned(sandbox: Sandbox) -> Planned | None:
+    """What the operator's plan would have come to on the history, by its own status."""
+    with _api(sandbox) as get:
+        scaler = get("/apis/foretide.dev/v1alpha1/namespaces/default/predictivescalers/" + NAMES[0])
+    return planned_in(scaler.get("status", {}))
+
+
+def planned_in(status: dict[str, Any]) -> Planned | None:
+    """The same, from a PredictiveScaler's status; None where it has no plan."""
+    for forecast in status.get("forecasts") or []:
+        ahead = forecast.get("lookahead") or {}
+        ours, theirs = ahead.get("expected"), ahead.get("hpa")
+        if ours and theirs:
+            return Planned(
+                Twin(float(ours["replicas"]), float(theirs["replicas"])),
+                Twin(float(ours["lackingPercent"]), float(theirs["lackingPercent"])),
+            )
+    return None
 
 
 @contextlib.contextmanager

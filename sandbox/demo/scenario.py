@@ -23,6 +23,9 @@ TARGET_UTILIZATION = 0.7
 PEAK_REPLICAS = 40
 LIVE = 285.0
 DAY = 86_400.0
+# What the operator's own minHistory is where nobody says: with less there is no forecast.
+MIN_HISTORY = 2 * DAY
+_SPARE = 600.0
 _BLOCK, _TICK, _SYNC = 300.0, 5.0, 15.0
 _MOST_STARTS = 30_000
 
@@ -93,6 +96,9 @@ def _best_start(trace: Trace, pod_ready: float) -> tuple[float, float]:
     first, last = trace.times[0] + trace.seconds / 2, trace.times[-1] - LIVE
     if last <= first:
         raise SandboxError(f"trace {trace.name}: too short, it needs to be longer than 10 minutes")
+    learned = trace.times[0] + MIN_HISTORY + _SPARE
+    if learned < last:
+        first = max(first, learned)
     step = max(10.0, _TICK * np.ceil((last - first) / _MOST_STARTS / _TICK))
     starts = np.arange(first, last, step)
     band = _band_of_earlier_days(trace, starts)

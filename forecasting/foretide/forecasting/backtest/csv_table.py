@@ -8,7 +8,7 @@ from pathlib import Path
 from .csv_cells import BadDemand, Cell, is_number
 from .csv_times import is_written
 
-TIME_NAMES = ("time", "timestamp", "datetime", "date", "ds", "ts")
+TIME_NAMES = ("time", "timestamp", "datetime", "date", "ds", "ts", "t", "when")
 # Those that a comma may be a decimal point beside come first.
 _DELIMITERS = "\t;,"
 # Lines that are looked at to find out what a column holds.
