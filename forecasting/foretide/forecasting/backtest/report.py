@@ -79,6 +79,11 @@ def legend() -> str:
 
 
 def sentence(advice: Advice, days: float) -> str:
+    """All `sentences` as one text."""
+    return " ".join(sentences(advice, days))
+
+
+def sentences(advice: Advice, days: float) -> list[str]:
     """What Foretide would have saved and avoided, and who did better."""
     ours, hpa = advice.ours.score, advice.hpa.score
     told = [
@@ -106,7 +111,7 @@ def sentence(advice: Advice, days: float) -> str:
             "on this demand the forecast is worth little, and Foretide does what HPA does where it "
             "sees that."
         )
-    return " ".join(told)
+    return told
 
 
 def _at(found: EqualSafety) -> str:

@@ -192,7 +192,7 @@ def _play(contest: "Contest", shown: set[float], options: argparse.Namespace) ->
         advices.append(advice)
         print(f"\nPods that take {report.duration(delay)}:\n")
         print(report.table(contest, outcomes, advice, shown))
-        print(f"\n{report.sentence(advice, contest.days)}")
+        print("", *report.sentences(advice, contest.days), sep="\n")
     print(f"\n{report.legend()}")
     settings = _tell_settings(contest, advices, options)
     figures = json.dumps(report.figures(contest, outcomes, advices), indent=1) + "\n"
