@@ -14,6 +14,8 @@ from foretide.forecasting.behavior import (
 from foretide.forecasting.decision import Memory, Observation, decide
 from foretide.forecasting.demand import Awaited, Unavailable, Undecided
 from foretide.forecasting.explanation import explain
+from foretide.forecasting.forecast import PeakForecast
+from foretide.forecasting.guards import BY_REPLICAS, CostPolicy, Spending
 
 DOWN = Unavailable("Unreachable", "no answer within 10 s")
 AWAITED = Awaited("Awaited", "the first fit is on its way")
@@ -264,6 +266,12 @@ def test_a_recommendation_is_foreseen_where_a_forecast_asks_for_it(
     assert [past.foreseen for past in after.recommendations] == [foreseen]
 
 
+def test_what_a_patient_plan_asks_for_is_held_as_if_nobody_had_foreseen_it(decide_on, now):
+    peak = PeakForecast("test", now, now + 60, 60.0, 60.0, 0.9, patient=True)
+    after = Memory().after(decide_on((40.0, peak), replicas=1), Behavior(), now)
+    assert [past.foreseen for past in after.recommendations] == [False]
+
+
 def test_beside_a_metric_without_a_forecast_nothing_counts_as_foreseen(decide_on, flat):
     decision = decide_on((40.0, flat(90.0)), 10.0, replicas=5)
     assert decision.proposed == 9
@@ -294,6 +302,58 @@ def test_what_a_clock_that_was_set_back_puts_ahead_is_forgotten(now):
     made, to_come = Change(now, 8, 9), Change(now + 3600, 9, 50)
     memory = Memory((past, ahead)).known_at(now, (made, to_come))
     assert memory == Memory((past,), (made,))
+
+
+# The cost guard
+
+
+@pytest.fixture
+def dear(make_policy):
+    """Two metrics of 10 per replica; nothing may cost more than HPA."""
+    metrics = (MetricPolicy("a", 10.0), MetricPolicy("b", 10.0))
+    return make_policy(*metrics, cost=CostPolicy(max_extra_replicas=0))
+
+
+def test_no_guard_takes_away_what_an_outage_holds(decide_on, flat, dear):
+    decision = decide_on((10.0, flat(0.0)), DOWN, replicas=50, policy=dear)
+    assert (decision.desired, decision.source, decision.clamped_by) == (50, Source.HELD, ())
+
+
+def test_no_guard_takes_away_what_an_awaited_forecast_may_have_added(decide_on, flat, dear):
+    assert decide_on((10.0, AWAITED), (10.0, flat(0.0)), replicas=50, policy=dear).desired == 50
+
+
+def test_in_an_outage_of_everything_the_guard_measures_from_hpas_last_answer(
+    decide_on, flat, dear, now
+):
+    memory = Memory(spending=Spending().after(desired=8, hpa=6, now=now - 15))
+    blind = ((DOWN, flat(500.0)), (DOWN, flat(500.0)))
+    decision = decide_on(*blind, replicas=5, policy=dear, memory=memory)
+    assert (decision.proposed, decision.clamped_by) == (6, (BY_REPLICAS,))
+    assert decision.spending.hpa == 6
+    decision = decide_on(*blind, replicas=8, policy=dear, memory=memory)
+    assert (decision.desired, decision.clamped_by) == (8, (BY_REPLICAS,))
+
+
+def test_where_hpa_has_never_answered_it_would_leave_the_replicas_alone(decide_on, flat, dear):
+    blind = ((DOWN, flat(500.0)), (DOWN, flat(500.0)))
+    decision = decide_on(*blind, replicas=8, policy=dear)
+    assert (decision.desired, decision.clamped_by) == (8, (BY_REPLICAS,))
+    assert decision.spending.hpa == 8
+
+
+def test_the_replicas_that_hpa_would_hold_in_an_outage_cost_nothing(decide_on, flat, dear):
+    decision = decide_on((10.0, flat(0.0)), DOWN, replicas=50, policy=dear)
+    assert decision.spending.extra == 0
+
+
+@pytest.mark.parametrize(("demand", "desired"), [(5_000.0, 100), (0.0, 5)])
+def test_what_hpas_own_bounds_do_is_neither_spent_nor_saved(
+    decide_on, flat, make_policy, demand, desired
+):
+    policy = make_policy(min_replicas=5, cost=CostPolicy(max_extra_pod_hours=1.0))
+    decision = decide_on((demand, flat(demand)), replicas=desired, policy=policy)
+    assert (decision.desired, decision.spending.extra) == (desired, 0)
 
 
 # Explanations

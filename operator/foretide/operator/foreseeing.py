@@ -78,8 +78,9 @@ def plan_of(
     choice = model.choice(target_utilization)
     if spec.quantile is not None:
         found = choice.plan if choice is not None else None
-        slack = found.slack if isinstance(found, Plan) else _USUAL_SLACK
-        return Plan.at_quantile(spec.quantile, slack)
+        if isinstance(found, Plan):
+            return Plan.at_quantile(spec.quantile, found.slack, patient=found.patient)
+        return Plan.at_quantile(spec.quantile, _USUAL_SLACK)
     if choice is None:
         return _OTHER_TARGET if model.choices else _NO_REPLAY
     return choice.plan

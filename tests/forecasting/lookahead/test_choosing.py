@@ -170,3 +170,14 @@ def test_the_replay_pays_for_room_after_a_surprise_only_then():
     assert isinstance(choice.plan, Plan)
     assert choice.expected.under == pytest.approx(1 / len(demand))
     assert choice.expected.replicas < 13.5
+
+
+def test_noise_that_no_slack_covers_makes_a_patient_plan():
+    """Few replicas, by which each minute's noise counts more than the slack does."""
+    demand = 8.0 + np.random.default_rng(3).uniform(0, 3, 3_000)
+    quantiles = demand[1:] * np.linspace(0.98, 1.05, len(LEVELS))[:, None]
+    workload = Workload(per_replica=1.0, min_replicas=2, lead=3)
+    (choice,) = choose(demand[1:], demand[:-1], quantiles, workload, (0.6,))
+    assert isinstance(choice.plan, Plan)
+    assert choice.plan.patient
+    assert choice.expected.replicas < choice.hpa.replicas

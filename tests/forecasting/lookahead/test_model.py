@@ -62,8 +62,16 @@ def test_upper_quantiles_cover_what_comes_about_as_often_as_they_say(daily, mode
         assert np.mean(came <= quantile) == pytest.approx(level, abs=0.06)
 
 
-def test_coverage_is_told_for_each_level_and_calibrated(model):
-    assert model.coverage == pytest.approx(LEVELS, abs=0.01)
+def test_coverage_is_told_for_each_level_as_it_was_on_the_newest_days(model):
+    assert list(model.coverage) == sorted(model.coverage)
+    assert model.coverage[3:] == pytest.approx(LEVELS[3:], abs=0.04)
+
+
+def test_coverage_tells_when_the_newest_days_are_not_like_the_others(daily, quick):
+    calm, wild = daily(6, noise=0.02), daily(6, noise=0.15)
+    values = np.concatenate((calm.values[: 5 * 1440], wild.values[5 * 1440 :]))
+    model = fit(Series(calm.start, 60.0, values), request_at(calm.end))
+    assert model.coverage[LEVELS.index(0.975)] < 0.93
 
 
 def test_a_regular_workload_gets_a_plan_that_was_safer_and_cheaper_than_hpa(model):

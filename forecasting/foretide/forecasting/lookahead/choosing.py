@@ -4,12 +4,13 @@
 foresees. The replay finds what HPA would have cost at that target, and for how long replicas would
 have been too few. Among the plans that would have been at least as safe it finds the cheapest, and
 then goes half of the way back to HPA's cost: the gain is shared between cost and safety, and a
-past that is no better than the future leaves room for error on both sides. Where no plan would
+past that is no better than the future leaves room for error on both sides. A part of the gain may
+be spent on calm before: on the plan that would have changed replicas least. Where no plan would
 have been both safer and cheaper, the forecast has not earned to be acted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
 
@@ -51,10 +52,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A replay's result: replica-minutes per minute, and the share of time with too few ready."""
+    """A replay's result: replica-minutes per minute, and the share of time with too few ready.
+
+    `changes` is how often replicas were changed, a minute.
+    """
 
     replicas: float
     under: float
+    changes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +81,14 @@ def choose(
     `quantiles` (levels, n) what was forecast at that time, out of sample.
     """
     usual = float(np.mean(quantiles[0]))
-    grid = np.array(list(product(_SLACKS, _EVENNESSES, _SAFETIES)))
-    slacks, evenness, safeties = (column[:, None] for column in grid.T)
+    grid = np.array(list(product(_EVENNESSES, _SAFETIES)))
+    evenness, safeties = (column[:, None] for column in grid.T)
     peaks = planned_peak(quantiles, safeties, evenness, usual)
     peaks = np.maximum(peaks, surprises(quantiles, known)) / workload.per_replica
-    outcomes = _score(_planned(peaks, known, slacks[:, 0], workload), demand, workload)
-    count = len(_SAFETIES)
     curves = [
-        _Curve.of(float(grid[first, 0]), float(grid[first, 1]), outcomes[first : first + count])
-        for first in range(0, len(grid), count)
+        curve
+        for patient in (False, True)
+        for curve in _curves(peaks, demand, known, workload, patient=patient)
     ]
     return [
         _choose(target, _score(_hpa(known, target, workload), demand, workload)[0], curves, usual)
@@ -92,23 +96,46 @@ def choose(
     ]
 
 
+def _curves(
+    peaks: Values, demand: Values, known: Values, workload: Workload, *, patient: bool
+) -> "list[_Curve]":
+    """A curve for each slack and evenness; `peaks` has shape (evennesses x safeties, n)."""
+    if patient:
+        workload = replace(workload, foreseen=workload.stabilization)
+    slacks = np.repeat(_SLACKS, len(peaks))
+    plans = np.tile(peaks, (len(_SLACKS), 1))
+    outcomes = _score(_planned(plans, known, slacks, workload), demand, workload)
+    count = len(_SAFETIES)
+    starts = range(0, len(outcomes), count)
+    return [
+        _Curve.of(slack, evenness, outcomes[first : first + count], patient=patient)
+        for first, (slack, evenness) in zip(starts, product(_SLACKS, _EVENNESSES), strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """What the plans of one slack and evenness would have come to, by rising safety."""
+    """What the plans of one slack, evenness and patience would have come to, by rising safety."""
 
     slack: float
     evenness: float
+    patient: bool
     costs: Values
     unders: Values
+    changes: Values
 
     @classmethod
-    def of(cls, slack: float, evenness: float, outcomes: Sequence[Outcome]) -> "_Curve":
+    def of(
+        cls, slack: float, evenness: float, outcomes: Sequence[Outcome], *, patient: bool
+    ) -> "_Curve":
         """The curve through what a replay found; safer is never cheaper, nor worse."""
         return cls(
             slack,
             evenness,
+            patient,
             np.maximum.accumulate([outcome.replicas for outcome in outcomes]),
             np.minimum.accumulate([outcome.under for outcome in outcomes]),
+            np.array([outcome.changes for outcome in outcomes]),
         )
 
     def safe_cost(self, under: float) -> float:
@@ -118,12 +145,14 @@ class _Curve:
             return inf
         return float(np.interp(wanted, self.unders[::-1], self.costs[::-1]))
 
-    def at_cost(self, replicas: float) -> tuple[float, float]:
-        """Safety and share of time under-provisioned of the plan that costs so much."""
-        return (
-            float(np.interp(replicas, self.costs, _SAFETIES)),
-            float(np.interp(replicas, self.costs, self.unders)),
+    def at_cost(self, replicas: float) -> tuple[Plan, Outcome]:
+        """The plan that costs so much, and what would have come of it."""
+        safety, under, changes = (
+            float(np.interp(replicas, self.costs, values))
+            for values in (_SAFETIES, self.unders, self.changes)
         )
+        plan = Plan(safety, self.slack, self.evenness, patient=self.patient)
+        return plan, Outcome(replicas, under, changes)
 
 
 def calm_share(target: float) -> float:
@@ -148,14 +177,12 @@ def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float)
         )
         return Choice(target, reason, None, hpa)
     affordable = least + calm_share(target) * (highest - least)
-    cost, curve = max(
+    cost, curve = min(
         (found for found in costs if found[0] <= affordable),
-        key=lambda found: (found[1].slack, -found[0]),
+        key=lambda found: (found[1].at_cost(found[0])[1].changes, found[0]),
     )
-    wanted = cost + _FOR_SAFETY * (highest - cost)
-    safety, under = curve.at_cost(wanted)
-    plan = Plan(safety, curve.slack, curve.evenness, usual)
-    return Choice(target, plan, Outcome(wanted, under), hpa)
+    plan, outcome = curve.at_cost(cost + _FOR_SAFETY * (highest - cost))
+    return Choice(target, replace(plan, usual=usual), outcome, hpa)
 
 
 def _hpa(known: Values, target: float, workload: Workload) -> Values:
@@ -203,10 +230,9 @@ def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) ->
 def _score(desired: Values, demand: Values, workload: Workload) -> list[Outcome]:
     ready = trailing_minimum(desired, workload.lead)
     under = demand > ready * workload.per_replica * (1 + 1e-9)
-    return [
-        Outcome(float(replicas), float(share))
-        for replicas, share in zip(desired.mean(axis=1), under.mean(axis=1), strict=True)
-    ]
+    changed = np.diff(desired, axis=1) != 0
+    figures = desired.mean(axis=1), under.mean(axis=1), changed.mean(axis=1)
+    return [Outcome(*map(float, one)) for one in zip(*figures, strict=True)]
 
 
 def trailing_minimum(desired: Values, lead: int) -> "npt.NDArray[np.float64]":

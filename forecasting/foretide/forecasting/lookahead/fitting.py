@@ -200,6 +200,7 @@ def fit(
     if quantiles is None:
         quantiles = np.full((len(LEVELS), len(moments)), np.nan)
     shifts = calibrate(quantiles, peaks, past.unit)
+    coverage = coverage_of(quantiles, peaks, past.unit)
     quantiles = shifted(quantiles, shifts, past.unit)
     return LookaheadModel(
         trees=learned.trees(),
@@ -210,7 +211,7 @@ def fit(
         choices=_choices(
             past, moments, quantiles, request, past.values if samples is None else samples.values
         ),
-        coverage=coverage_of(quantiles, peaks),
+        coverage=coverage,
         recent=Series(history.start, STEP, past.values).between(
             history.end - STEP * REACH, history.end
         ),

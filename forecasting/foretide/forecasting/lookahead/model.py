@@ -9,7 +9,7 @@ from ..forecast import PeakForecast
 from ..series import Series, Values
 from .choosing import Choice
 from .features import REACH, STEP, Indices, features
-from .plan import LEVELS, Plan, planned_peak, surprises, to_demand
+from .plan import LEVELS, Plan, calibrate, planned_peak, shifted, surprises, to_demand
 from .trees import Trees
 
 MODEL = "Lookahead"
@@ -80,6 +80,7 @@ def to_peaks(
             median=float(median),
             quantile=plan.quantile,
             slack=plan.slack,
+            patient=plan.patient,
             surprised=bool(least[step] > planned[step]),
         )
         for step, (upper, median) in enumerate(
@@ -88,9 +89,15 @@ def to_peaks(
     ]
 
 
-def coverage_of(quantiles: Values, peaks: Values) -> tuple[float, ...]:
-    """The share of moments for which each level covered what came."""
-    known = np.isfinite(peaks) & np.isfinite(quantiles).all(axis=0)
+def coverage_of(quantiles: Values, peaks: Values, unit: float) -> tuple[float, ...]:
+    """The share of the newest fifth of the moments for which each level covered what came.
+
+    They are calibrated on the others, as a quantile always covers what it was calibrated on.
+    """
+    first = len(peaks) * 4 // 5
+    shifts = calibrate(quantiles[:, :first], peaks[:first], unit)
+    later, came = shifted(quantiles[:, first:], shifts, unit), peaks[first:]
+    known = np.isfinite(came) & np.isfinite(later).all(axis=0)
     if not known.any():
         return (float("nan"),) * len(LEVELS)
-    return tuple(float(share) for share in (peaks[known] <= quantiles[:, known]).mean(axis=1))
+    return tuple(float(share) for share in (came[known] <= later[:, known]).mean(axis=1))
