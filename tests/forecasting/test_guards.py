@@ -12,6 +12,7 @@ from foretide.forecasting.guards import (
     CostPolicy,
     Guarded,
     Spending,
+    baseline,
     guard,
 )
 
@@ -65,6 +66,46 @@ def test_what_is_less_than_hpas_answer_is_never_touched():
     bill.run(20, 1)
     assert bill.tick(7).replicas == 7
     assert bill.tick(7).by is None
+
+
+def test_what_must_not_fall_is_never_taken_away():
+    kept = {"hpa": 10, "keep": 30, "now": NOW}
+    dear = CostPolicy(max_extra_replicas=2)
+    found, _ = guard(30, policy=dear, spending=Spending(), **kept)
+    assert found == Guarded(30)
+    found, _ = guard(40, policy=dear, spending=Spending(), **kept)
+    assert (found.replicas, found.by) == (30, BY_REPLICAS)
+    assert "2 replicas to HPA's 10, not 30, and none of the 30 is taken away now" in found.message
+    found, _ = guard(11, policy=dear, spending=Spending(), **kept)
+    assert found == Guarded(11)
+    spent = Spending(int(NOW // HOUR), (7.0,), NOW, exhausted=True)
+    found, _ = guard(30, policy=budget(6.0), spending=spent, **kept)
+    assert (found.replicas, found.by) == (30, None)
+    found, _ = guard(40, policy=budget(6.0), spending=spent, **kept)
+    assert (found.replicas, found.by) == (30, BY_BUDGET)
+
+
+@pytest.mark.parametrize(
+    ("hpa", "outage", "last", "expected"),
+    [
+        (8, False, 12, 8),
+        (None, True, 12, 12),
+        (8, True, 12, 12),
+        (15, True, 12, 15),
+        (None, True, None, 20),
+        (8, True, None, 20),
+    ],
+)
+def test_in_an_outage_hpa_would_run_no_fewer_than_it_did(hpa, outage, last, expected):
+    found = baseline(hpa, outage=outage, current=20, spending=Spending(hpa=last))
+    assert found == expected
+
+
+def test_spending_remembers_what_hpa_said_last():
+    spending = Spending().after(desired=12, hpa=10, now=NOW)
+    assert spending.hpa == 10
+    assert spending.after(desired=12, hpa=11, now=NOW + 60).hpa == 11
+    assert spending.after(desired=12, hpa=9, now=NOW - 60).hpa == 9
 
 
 def test_spending_is_what_was_more_than_hpa_over_the_last_day():

@@ -7,7 +7,8 @@ The steps, in order (docs/architecture.md has the picture):
 1. Each metric gives an answer (`answers.py`): forecast, event and derivative above the reactive
    floor, or HPA's answer where no forecast may be trusted.
 2. The largest answer counts. Where a metric cannot be had, replicas do not fall.
-3. The cost guard limits what is added to HPA's answer.
+3. The cost guard limits what is added to HPA's answer. What an outage, a sudden drop of demand or
+   an awaited forecast holds stays.
 4. HPA's `behavior`, the SLO gate on the way down, then minimum and maximum.
 """
 
@@ -23,7 +24,8 @@ from .answers import (
     replicas_for,
 )
 from .behavior import Behavior, Change, Recommendation, limit_rate, stabilize
-from .guards import CostPolicy, Guarded, Spending, guard
+from .demand import Awaited
+from .guards import CostPolicy, Guarded, Spending, baseline, guard
 from .slo import SloGate, SloPolicy, SloState, SloStep
 
 __all__ = [
@@ -150,7 +152,7 @@ class Decision:
     @property
     def held(self) -> bool:
         """Whether a metric that could not be had keeps the replicas from falling."""
-        return any(answer.unavailable for answer in self.answers)
+        return _outage(self.answers)
 
 
 def decide(
@@ -172,7 +174,9 @@ def decide(
         return Decision(0, 0, 0, Source.DISABLED, answers)
     proposed, source, metric = _largest(answers, current)
     hpa = max((answer.hpa for answer in answers if answer.hpa is not None), default=None)
-    guarded, spending = _guarded(proposed, hpa, policy, memory, now)
+    without = _without_forecast(hpa, answers, current, policy, memory)
+    keep = current if _kept(answers) else 0
+    guarded, spending = _guarded(proposed, without, keep, policy, memory, now)
     if guarded is not None:
         proposed = guarded.replicas
     stable = stabilize(
@@ -194,8 +198,10 @@ def decide(
     )
     by_gate = gate.phase.value if gate is not None and gate.allowed != stable.replicas else None
     clamps = (guarded.by if guarded else None, stable.by, by_gate, limited.by)
-    if spending is not None and hpa is not None:
-        spending = spending.after(desired=limited.replicas, hpa=hpa, now=now)
+    if spending is not None:
+        # HPA has its maximum: what it would not have run saves nothing.
+        would_run = min(without, policy.max_replicas)
+        spending = spending.after(desired=limited.replicas, hpa=would_run, now=now)
     return Decision(
         desired=limited.replicas,
         proposed=proposed,
@@ -212,14 +218,37 @@ def decide(
     )
 
 
+def _outage(answers: Sequence[MetricAnswer]) -> bool:
+    return any(answer.unavailable for answer in answers)
+
+
+def _kept(answers: Sequence[MetricAnswer]) -> bool:
+    """Whether replicas must not fall: less demand is not why fewer are asked for."""
+    return _outage(answers) or any(
+        answer.hold is not None or isinstance(answer.untrusted, Awaited) for answer in answers
+    )
+
+
+def _without_forecast(
+    hpa: int | None,
+    answers: Sequence[MetricAnswer],
+    current: int,
+    policy: ScalingPolicy,
+    memory: Memory,
+) -> int:
+    """What HPA would ask for, an outage and its minimum included."""
+    found = baseline(hpa, outage=_outage(answers), current=current, spending=memory.spending)
+    return max(found, policy.min_replicas)
+
+
 def _guarded(
-    proposed: int, hpa: int | None, policy: ScalingPolicy, memory: Memory, now: float
+    proposed: int, hpa: int, keep: int, policy: ScalingPolicy, memory: Memory, now: float
 ) -> tuple[Guarded | None, Spending | None]:
-    if policy.cost == NO_LIMIT or hpa is None:
+    if policy.cost == NO_LIMIT:
         return None, None
-    # HPA's own bounds: what it would not have run is not its cost.
-    bounded = min(max(hpa, policy.min_replicas), policy.max_replicas)
-    return guard(proposed, hpa=bounded, policy=policy.cost, spending=memory.spending, now=now)
+    return guard(
+        proposed, hpa=hpa, keep=keep, policy=policy.cost, spending=memory.spending, now=now
+    )
 
 
 def _gated(

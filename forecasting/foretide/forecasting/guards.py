@@ -10,7 +10,12 @@ Two limits, each optional, both measured against HPA's answer (demand at the tar
 
 When the budget is spent the forecast adds nothing until a quarter of it is free again (an allowance
 of a few pod-minutes would make replicas flap). Replicas then follow HPA's answer: the guard takes
-away what was added ahead of demand, never what demand asks for.
+away what was added ahead of demand, never what demand asks for, and nothing at all while replicas
+must not fall (`keep`).
+
+HPA takes nothing away while a metric cannot be had, so its answer then is the last one it gave, or
+what other metrics ask for where that is more: `baseline`. Measured against the replicas that run,
+the forecast might add its limit anew at each tick.
 
 Spending is kept in hours, so the oldest one falls out of the window bit by bit; 25 numbers are all
 that a restart needs. Time in which nobody looked (the operator was away) counts for ten minutes.
@@ -44,8 +49,8 @@ class CostPolicy:
 class Spending:
     """Extra pod-hours by the hour: `hours[i]` are those of hour `first + i` since 1970.
 
-    `extra` replicas have been running since `at` (Unix seconds, None at first); `exhausted` says
-    that the budget was spent and not enough of it is free yet.
+    `extra` replicas have been running since `at` (Unix seconds, None at first), when HPA's answer
+    was `hpa`; `exhausted` says that the budget was spent and not enough of it is free yet.
     """
 
     first: int = 0
@@ -53,6 +58,7 @@ class Spending:
     at: float | None = None
     extra: int = 0
     exhausted: bool = False
+    hpa: int | None = None
 
     def spent(self, now: float) -> float:
         """Extra pod-hours in the 24 hours before `now`; negative where it was leaner than HPA."""
@@ -68,7 +74,7 @@ class Spending:
     def after(self, *, desired: int, hpa: int, now: float) -> "Spending":
         """The spending until `now`, from where on `desired` replicas run instead of `hpa`."""
         if self.at is None or now <= self.at:
-            return replace(self, at=now, extra=desired - hpa)
+            return replace(self, at=now, extra=desired - hpa, hpa=hpa)
         known = dict(enumerate(self.hours, self.first))
         start = max(self.at, now - _LONGEST_GAP)
         while start < now:
@@ -79,7 +85,8 @@ class Spending:
         last = math.floor(now / _HOUR)
         first = max(min(known, default=last), last - _BUCKETS + 1)
         hours = tuple(known.get(hour, 0.0) for hour in range(first, last + 1))
-        return replace(self, first=first, hours=hours, at=now, extra=desired - hpa)
+        extra = desired - hpa
+        return replace(self, first=first, hours=hours, at=now, extra=extra, hpa=hpa)
 
     def figures(self) -> list[str]:
         """The spending for status: the first hour since 1970, then the hours' pod-hours."""
@@ -113,26 +120,47 @@ class Guarded:
     until: float | None = None
 
 
+def baseline(hpa: int | None, *, outage: bool, current: int, spending: Spending) -> int:
+    """What HPA would run, to measure the forecast's cost against.
+
+    `hpa` is the answer of the metrics that can be had, None where none can. In an `outage` of one
+    HPA takes nothing away; where it has never answered, it leaves the `current` replicas alone.
+    """
+    if hpa is not None and not outage:
+        return hpa
+    return max(hpa or 0, current if spending.hpa is None else spending.hpa)
+
+
 def guard(
-    proposed: int, *, hpa: int, policy: CostPolicy, spending: Spending, now: float
+    proposed: int,
+    *,
+    hpa: int,
+    policy: CostPolicy,
+    spending: Spending,
+    now: float,
+    keep: int = 0,
 ) -> tuple[Guarded, Spending]:
     """Limit what the forecast adds to HPA's answer, and remember whether money is left.
 
-    `hpa` is demand at the target utilisation, and at least what demand needs without headroom.
+    `hpa` is demand at the target utilisation, and at least what demand needs without headroom;
+    `keep` are replicas that the guard must not take away, whatever they cost.
     Let `spending` know what came of it: `spending.after(desired=…, hpa=…, now=now)`.
     """
     spending, until = _budget(policy, spending, now)
-    if proposed <= hpa:
-        return Guarded(proposed, until=until), spending
     if spending.exhausted:
+        left = max(hpa, keep)
+        if proposed <= left:
+            return Guarded(proposed, until=until), spending
         return Guarded(
-            hpa, BY_BUDGET, _spent_message(policy, spending, until, now), until
+            left, BY_BUDGET, _spent_message(policy, spending, until, now), until
         ), spending
     most = policy.max_extra_replicas
-    if most is not None and proposed > hpa + most:
-        message = f"the forecast may add {most} replicas to HPA's {hpa}, not {proposed - hpa}"
-        return Guarded(hpa + most, BY_REPLICAS, message), spending
-    return Guarded(proposed), spending
+    if most is None or proposed <= max(hpa + most, keep):
+        return Guarded(proposed), spending
+    message = f"the forecast may add {most} replicas to HPA's {hpa}, not {proposed - hpa}"
+    if keep > hpa + most:
+        message += f", and none of the {keep} is taken away now"
+    return Guarded(max(hpa + most, keep), BY_REPLICAS, message), spending
 
 
 def _budget(policy: CostPolicy, spending: Spending, now: float) -> tuple[Spending, float | None]:
