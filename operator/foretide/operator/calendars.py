@@ -5,6 +5,7 @@ some minutes old. While the API server is away, the last good answer holds.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from .api.events import EventSpec, FileOfEvents, to_calendar_sources
 from .cluster import Cluster, ClusterError, Target
 from .conditions import timestamp
 from .event_files import read_file
+
+logger = logging.getLogger(__name__)
 
 _MOST_PROBLEMS = 10
 _KEPT = 5_000
@@ -76,6 +79,7 @@ class Calendars:
         self._known: dict[Key, _Known] = {}
         self._locks: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._made: dict[str, _Made] = {}
+        self._mistakes: dict[str, str] = {}
 
     async def view(
         self,
@@ -93,6 +97,32 @@ class Calendars:
         ConfigMaps are those of the target's namespace. Never raises for what is in a calendar,
         nor for what cannot be read: those are problems, and the rest counts all the same.
         """
+        try:
+            view = await self._view(uid, target, events, time_zone, now=now, past=past, ahead=ahead)
+        except Exception as error:  # a mistake of ours in a calendar must not stop the scaling
+            if self._mistakes.get(uid) != repr(error):  # a traceback once, not at every tick
+                logger.exception("the calendar of %s cannot be made", uid)
+                self._mistakes[uid] = repr(error)
+            return CalendarView(EventCalendar(), (_mistake(error),))
+        self._mistakes.pop(uid, None)
+        return view
+
+    def forget(self, uid: str) -> None:
+        """The resource is gone."""
+        self._made.pop(uid, None)
+        self._mistakes.pop(uid, None)
+
+    async def _view(
+        self,
+        uid: str,
+        target: Target,
+        events: Sequence[EventSpec],
+        time_zone: str,
+        *,
+        now: float,
+        past: float,
+        ahead: float,
+    ) -> CalendarView:
         spec = to_calendar_sources(events)
         read = await asyncio.gather(
             self._annotations(target, now),
@@ -102,10 +132,6 @@ class Calendars:
         made = await self._make(uid, sources, time_zone, now=now, past=past, ahead=ahead)
         problems = (*spec.problems, *(p for known in read for p in known.problems), *made.problems)
         return CalendarView(made.calendar, tuple(dict.fromkeys(problems))[:_MOST_PROBLEMS])
-
-    def forget(self, uid: str) -> None:
-        """The resource is gone."""
-        self._made.pop(uid, None)
 
     async def _annotations(self, target: Target, now: float) -> _Known:
         path = target.path.removesuffix("/scale")
@@ -198,6 +224,10 @@ def _from_config_map(body: Mapping[str, Any], file: FileOfEvents) -> Found:
     except Exception as error:  # a parser's own mistake must not stop the scaling
         return Found(problems=(f"key {file.key} cannot be read: {type(error).__name__}",))
     return Found(found.sources, tuple(f"key {file.key}: {problem}" for problem in found.problems))
+
+
+def _mistake(error: Exception) -> str:
+    return f"no event counts: the calendar cannot be made ({type(error).__name__}, see the log)"
 
 
 def _part(text: str) -> str:

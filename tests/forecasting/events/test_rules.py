@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from foretide.forecasting.events.rules import (
     MOST_OCCURRENCES,
+    Budget,
     Rule,
     RuleError,
     parse_rule,
@@ -103,10 +104,11 @@ def test_a_rule_may_have_its_name_before_it():
     assert parse_rule("rrule:freq=weekly") == Rule("FREQ=WEEKLY")
 
 
-def test_a_rule_that_never_comes_true_ends_soon():
+def test_a_rule_that_never_comes_true_is_refused_soon():
     began = time.process_time()
     first = datetime(2026, 1, 1)
-    assert not found("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", first, first, datetime(2027, 1, 1))
+    with pytest.raises(RuleError, match="never comes true: correct or remove it"):
+        found("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", first, first, datetime(2027, 1, 1))
     assert time.process_time() - began < 2  # to the last year of all it takes ten times as long
 
 
@@ -114,7 +116,13 @@ def test_a_rule_that_never_comes_true_ends_soon():
     ("text", "first", "message"),
     [
         ("FREQ=DAILY;BYHOUR=0,4,8,12,16,20", datetime(2026, 1, 1), str(MOST_OCCURRENCES)),
-        ("FREQ=DAILY;BYHOUR=0,6,12,18", datetime(1970, 1, 1), "too long ago"),
+        (
+            "FREQ=MONTHLY;BYHOUR=0,4,8,12,16,20;BYMINUTE=0,10,20,30,40,50;BYMONTHDAY=1,2,3",
+            datetime(1970, 1, 1),
+            "too long ago",
+        ),
+        ("FREQ=MONTHLY;BYDAY=+9MO", datetime(2026, 1, 1), "BYDAY asks for a weekday that no month"),
+        ("FREQ=YEARLY;BYWEEKNO=20;BYMONTH=1", datetime(2026, 1, 1), "never comes true"),
         ("FREQ=DAILY", datetime(1800, 1, 1), "between the years"),
         ("FREQ=DAILY", datetime(2500, 1, 1), "between the years"),
     ],
@@ -122,3 +130,22 @@ def test_a_rule_that_never_comes_true_ends_soon():
 def test_what_recurs_without_measure_is_refused(text, first, message):
     with pytest.raises(RuleError, match=message):
         found(text, first, datetime(2026, 1, 1), datetime(2028, 1, 1))
+
+
+def test_an_old_rule_costs_no_more_than_a_young_one():
+    def cost(first):
+        budget = Budget()
+        begin, end = to_unix(datetime(2026, 1, 1), BERLIN), to_unix(datetime(2027, 1, 1), BERLIN)
+        starts(parse_rule("FREQ=DAILY"), first, BERLIN, start=begin, end=end, budget=budget)
+        return Budget().left - budget.left
+
+    assert cost(datetime(1970, 1, 1)) == cost(datetime(2026, 1, 1)) < 1_000
+
+
+def test_rules_stop_each_other_where_they_are_too_much_work_together():
+    budget = Budget(200_000)
+    first, window = datetime(2026, 1, 1), {"start": 1.7e9, "end": 1.8e9}
+    never = parse_rule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30")
+    for message in ("never", "never", "all events together take too long"):
+        with pytest.raises(RuleError, match=message):
+            starts(never, first, BERLIN, **window, budget=budget)

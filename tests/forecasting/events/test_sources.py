@@ -1,3 +1,5 @@
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +17,17 @@ from foretide.forecasting.events.sources import (
 from foretide.forecasting.events.timing import Timing
 
 BERLIN = "Europe/Berlin"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A source with a mistake in its code."""
+
+    name: str
+
+    def events(self, start, end, zone, budget):
+        """See `Source`."""
+        raise KeyError("a slip")
 
 
 @pytest.fixture
@@ -84,6 +97,28 @@ def test_the_weekend_is_that_of_the_country(year, country, weekend):
             RecurringSource("h", Kind.RECURRING, datetime(2026, 1, 1), parse_rule("FREQ=DAILY")),
             "must last longer than nothing",
         ),
+        (
+            RecurringSource(
+                "h",
+                Kind.RECURRING,
+                datetime(2026, 1, 1),
+                parse_rule("FREQ=MONTHLY;BYDAY=+9MO"),
+                duration=60.0,
+            ),
+            "event h: rrule: BYDAY asks for a weekday that no month has",
+        ),
+        (
+            RecurringSource(
+                "h",
+                Kind.RECURRING,
+                datetime(2026, 1, 1),
+                parse_rule("FREQ=DAILY;COUNT=1"),
+                days=1,
+                extra=(datetime(9999, 12, 31),),
+            ),
+            "event h: one of its dates lies beyond the years that can be counted with",
+        ),
+        (Broken("h"), "event h: cannot be used: KeyError('a slip')"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_a_problem_and_stops_no_other(year, source, message):
@@ -107,6 +142,19 @@ def test_too_many_events_are_told_and_left_out(at):
         "event r6: there are more than 10000 events from 2022-01-01 to 2026-01-01",
         "event r7: there are more than 10000 events from 2022-01-01 to 2026-01-01",
     )
+
+
+def test_rules_that_never_come_true_do_not_keep_the_operator_busy(at):
+    rule = parse_rule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30")
+    first = datetime(2020, 1, 1)
+    never = [RecurringSource(f"n{i}", Kind.RECURRING, first, rule, 60.0) for i in range(50)]
+    good = DatedSource("good", Kind.RELEASE, datetime(2026, 5, 1), datetime(2026, 5, 2))
+    began = time.process_time()
+    expansion = expand([*never, good], at("2026-01-01"), at("2027-01-01"), "UTC")
+    assert time.process_time() - began < 3  # without a limit for all of them ten
+    assert [event.name for event in expansion.calendar.events] == ["good"]
+    assert "event n0: rrule never comes true" in expansion.problems[0]
+    assert "together take too long" in expansion.problems[-1]
 
 
 def test_an_event_recurs_but_for_what_is_excluded_and_with_what_is_extra(starts_of):

@@ -267,3 +267,33 @@ async def test_what_is_gone_is_forgotten(view, calendars):
     again = (await view({"name": "sale", "start": "2026-11-27"})).calendar
     assert again == first
     assert again is not first
+
+
+async def test_dates_and_rules_that_no_calendar_has_are_told_and_the_others_count(view, cluster):
+    far = ICS.replace("DTSTART:20261127T080000Z\nDURATION:PT2H", "DTSTART;VALUE=DATE:99991231")
+    both = ICS.removesuffix("END:VCALENDAR\n") + far.removeprefix("BEGIN:VCALENDAR\n")
+    cluster.put(CONFIG_MAP, data={"events.ics": both})
+    ninth = {"start": "2026-01-01", "rrule": "FREQ=MONTHLY;BYDAY=+9MO"}
+    found = await view({"name": "ninth", **ninth}, company())
+    assert names(found) == ["All-hands sale"]
+    assert found.problems == (
+        "event company: ConfigMap calendar: key events.ics: event 2 (All-hands sale): "
+        "one of its dates lies beyond the years that can be counted with",
+        "event ninth: rrule: BYDAY asks for a weekday that no month has",
+    )
+
+
+async def test_a_mistake_in_the_code_is_told_as_a_problem_and_logged_once(
+    view, monkeypatch, caplog
+):
+    def slip(*_):
+        raise KeyError("a slip")
+
+    monkeypatch.setattr("foretide.operator.calendars.expand", slip)
+    for _ in range(2):
+        found = await view({"name": "sale", "start": "2026-11-27"})
+    assert names(found) == []
+    assert found.problems == (
+        "no event counts: the calendar cannot be made (KeyError, see the log)",
+    )
+    assert len(caplog.records) == 1

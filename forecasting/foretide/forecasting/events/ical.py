@@ -12,9 +12,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from .rules import RuleError, parse_rule
-from .settings import EFFECT_SETTINGS, Declared, SettingError, split_settings
-from .sources import DatedSource, Found, RecurringSource, Source
+from .rules import parse_rule
+from .settings import EFFECT_SETTINGS, Declared, split_settings
+from .sources import DatedSource, Found, RecurringSource, Source, in_words
 from .timing import LONGEST_EVENT
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def read_calendar(text: str, declared: Declared) -> Found:
         label = f"event {position} ({_text(entry, 'SUMMARY')[:60] or 'without a SUMMARY'})"
         try:
             source, doubts = _read(entry, declared, moved.get(_text(entry, "UID"), []))
-        except (_EntryError, RuleError, SettingError) as error:
-            problems.append(f"{label}: {error}")
+        except Exception as error:  # dates that cannot be counted with, and whatever else there is
+            problems.append(f"{label}: {in_words(error)}")
             continue
         problems += [f"{label}: {doubt}" for doubt in doubts]
         if source is not None:

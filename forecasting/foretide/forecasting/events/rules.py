@@ -10,6 +10,11 @@ from dateutil.rrule import rrulestr
 
 MOST_OCCURRENCES = 2_000
 _MOST_STEPS = 50_000
+# What all rules of a calendar may cost together, in steps of about a microsecond: they are worked
+# out again each hour, in a process that has hundreds of resources to look after.
+_BUDGET = 500_000
+# What dateutil needs for a day, a week, a month and a year that it looks at.
+_COST = {"DAILY": (1.0, 1), "WEEKLY": (7.0, 2), "MONTHLY": (30.4, 5), "YEARLY": (365.2, 30)}
 _LONGEST_RULE = 300
 _FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _PART = re.compile(
@@ -30,12 +35,36 @@ class RuleError(ValueError):
     """A recurrence rule cannot be used; the message says what to change."""
 
 
+class Budget:
+    """How many steps the rules of a calendar may still take, all together."""
+
+    def __init__(self, steps: float = _BUDGET) -> None:
+        self.left = steps
+
+    def check(self) -> None:
+        """Refuse work once the steps are used up.
+
+        Raises:
+            RuleError: they are.
+        """
+        if self.left <= 0:
+            raise RuleError(
+                "left out, as the rrules of all events together take too long to work out: "
+                "remove those that are over or never come true, or give later starts"
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A recurrence rule: `parts` without its end, `until` on the wall clock or in UTC, or none."""
 
     parts: str
     until: datetime | None = None
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The parts by name."""
+        return dict(part.split("=") for part in self.parts.split(";"))
 
 
 def parse_rule(text: str) -> Rule:
@@ -69,15 +98,29 @@ def parse_rule(text: str) -> Rule:
     return rule
 
 
-def starts(rule: Rule, first: datetime, zone: str, *, start: float, end: float) -> list[datetime]:
+def starts(
+    rule: Rule,
+    first: datetime,
+    zone: str,
+    *,
+    start: float,
+    end: float,
+    budget: Budget | None = None,
+) -> list[datetime]:
     """When a rule starts on the wall clock, for starts within start…end (Unix seconds).
 
     `first` is the first start, a naive wall-clock time. A time that a change to summer time skips
     is the moment after the change that RFC 5545 says; one that comes twice is the first of both.
+    What it costs is taken from the budget.
 
     Raises:
-        RuleError: the rule starts too often, or began too long ago.
+        RuleError: the rule starts too often, never, or at times that no calendar has; or the
+            budget is used up.
     """
+    if not _FIRST_YEAR <= first.year <= _LAST_YEAR:
+        raise RuleError(f"start must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    budget = budget or Budget()
+    budget.check()
     lowest, highest = (local_time(at, zone) for at in (start, end))
     if rule.until is not None:
         until = rule.until
@@ -85,11 +128,9 @@ def starts(rule: Rule, first: datetime, zone: str, *, start: float, end: float) 
             until = until.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         highest = min(highest, until)
     found: list[datetime] = []
-    for steps, at in enumerate(_walk(rule, first), 1):
+    for at in _walk(rule, _nearer(rule, first, lowest), budget):
         if at > highest:
             break
-        if steps > _MOST_STEPS:
-            raise RuleError("rrule has begun too long ago: give a later start")
         if at >= lowest:
             found.append(at)
         if len(found) > MOST_OCCURRENCES:
@@ -116,18 +157,43 @@ def local_time(at: float, zone: str) -> datetime:
     return datetime.fromtimestamp(bounded, ZoneInfo(zone)).replace(tzinfo=None)
 
 
-def _walk(rule: Rule, first: datetime) -> Iterator[datetime]:
-    if not _FIRST_YEAR <= first.year <= _LAST_YEAR:
-        raise RuleError(f"start must lie between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+def _nearer(rule: Rule, first: datetime, lowest: datetime) -> datetime:
+    """A later first start from which the rule goes on as from its own; its own as a rule."""
+    settings = rule.settings
+    every = {"DAILY": 1, "WEEKLY": 7}.get(settings["FREQ"])
+    if every is None or "COUNT" in settings or first >= lowest:
+        return first
+    stride = every * int(settings.get("INTERVAL", "1"))
+    return first + timedelta(days=(lowest - first).days // stride * stride)
+
+
+def _walk(rule: Rule, first: datetime, budget: Budget) -> Iterator[datetime]:
     # A rule that never comes true, such as 30 February, ends only with the last year that Python
     # knows. At the end of that time it is centuries away, not millennia.
     cycles = (datetime.max.year - _MARGIN - first.year) // _CYCLE
     shift = timedelta(days=cycles * _DAYS_OF_CYCLE)
+    days, cost = _COST[rule.settings["FREQ"]]
+    a_day = cost / days / int(rule.settings.get("INTERVAL", "1"))
+    reached, steps = first, 0
     try:
-        for at in rrulestr(rule.parts, dtstart=first + shift):
-            yield at - shift
+        for late in rrulestr(rule.parts, dtstart=first + shift):
+            at = late - shift
+            steps += 1
+            budget.left -= 1 + (at - reached).days * a_day
+            if steps > _MOST_STEPS:
+                raise RuleError("rrule has begun too long ago: give a later start")
+            yield at
+            reached = at
+    except IndexError:  # dateutil's own, where a month is asked for its ninth Monday
+        raise RuleError("rrule: BYDAY asks for a weekday that no month has") from None
     except (ValueError, OverflowError) as error:
-        raise RuleError(f"rrule: {error}") from None
+        if isinstance(error, RuleError):
+            raise
+        # Some rules of weeks end so, in the last year of all.
+    if steps < int(rule.settings.get("COUNT", _MOST_STEPS)):
+        budget.left -= (datetime.max - shift - reached).days * a_day
+    if not steps:
+        raise RuleError("rrule never comes true: correct or remove it")
 
 
 def _parse_until(text: str) -> datetime:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from .model import NO_EFFECT, WEEKEND, Effect, Event, EventCalendar, Kind, event_key, pool_of
-from .rules import Rule, RuleError, local_time, midnight, starts, to_unix
+from .rules import Budget, Rule, local_time, midnight, starts, to_unix
 
 if TYPE_CHECKING:
     import holidays
@@ -38,10 +38,11 @@ class Source(Protocol):
         """What people call it."""
         ...
 
-    def events(self, start: float, end: float, zone: str) -> Iterable[Event]:
+    def events(self, start: float, end: float, zone: str, budget: Budget) -> Iterable[Event]:
         """The events that touch start…end (Unix seconds).
 
-        Days and wall-clock times are those of `zone` (IANA) where the source names no other.
+        Days and wall-clock times are those of `zone` (IANA) where the source names no other. What
+        it costs to work out a rule is taken from the budget.
 
         Raises:
             SourceError: it cannot be used.
@@ -60,7 +61,7 @@ class DatedSource:
     end: datetime
     effect: Effect = NO_EFFECT
 
-    def events(self, start: float, end: float, zone: str) -> Iterable[Event]:
+    def events(self, start: float, end: float, zone: str, budget: Budget) -> Iterable[Event]:
         """See `Source`."""
         begins, ends = to_unix(self.start, zone), to_unix(self.end, zone)
         if begins >= ends:
@@ -90,7 +91,7 @@ class RecurringSource:
     extra: tuple[datetime, ...] = ()
     effect: Effect = NO_EFFECT
 
-    def events(self, start: float, end: float, zone: str) -> Iterable[Event]:
+    def events(self, start: float, end: float, zone: str, budget: Budget) -> Iterable[Event]:
         """See `Source`."""
         own = self.zone or zone
         first = self.first
@@ -99,7 +100,7 @@ class RecurringSource:
         lasts = self.duration + self.days * _DAY
         if lasts <= 0:
             raise SourceError("an event must last longer than nothing")
-        found = starts(self.rule, first, own, start=start - lasts, end=end)
+        found = starts(self.rule, first, own, start=start - lasts, end=end, budget=budget)
         for at in sorted({*found, *self.extra} - self.excluded):
             begins = to_unix(at, own)
             # A day lasts from wall clock to wall clock, an hour always 3600 seconds.
@@ -122,7 +123,7 @@ class HolidaySource:
     categories: tuple[str, ...] = ("public",)
     effect: Effect = NO_EFFECT
 
-    def events(self, start: float, end: float, zone: str) -> Iterable[Event]:
+    def events(self, start: float, end: float, zone: str, budget: Budget) -> Iterable[Event]:
         """See `Source`."""
         first, last = (local_time(at, zone).date() for at in (start, end))
         years = range(first.year, last.year + 1)
@@ -200,14 +201,15 @@ def expand(sources: Sequence[Source], start: float, end: float, time_zone: str) 
     """
     events: list[Event] = []
     problems: list[str] = []
+    budget = Budget()
     weekend: frozenset[int] | None = None
     for source in sources:
         try:
-            found = list(source.events(start, end, time_zone))
+            found = list(source.events(start, end, time_zone, budget))
             if weekend is None and isinstance(source, HolidaySource):
                 weekend = source.weekend()
-        except (SourceError, RuleError) as error:
-            problems.append(f"event {source.name}: {error}")
+        except Exception as error:  # what a library makes of one source must not stop the others
+            problems.append(f"event {source.name}: {in_words(error)}")
             continue
         if len(events) + len(found) > MOST_EVENTS:
             problems.append(
@@ -219,6 +221,14 @@ def expand(sources: Sequence[Source], start: float, end: float, time_zone: str) 
     return Expansion(
         EventCalendar(tuple(events), WEEKEND if weekend is None else weekend), tuple(problems)
     )
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with an event, for people; what libraries raise is not written for them."""
+    if isinstance(error, OverflowError):
+        return "one of its dates lies beyond the years that can be counted with"
+    # Of those that are ValueErrors the text is ours, or dateutil's and fit to be read.
+    return str(error) if isinstance(error, ValueError) else f"cannot be used: {error!r:.160}"
 
 
 def _event(name: str, kind: Kind, start: float, end: float, effect: Effect) -> Event:
