@@ -40,7 +40,10 @@ def fit(request: FitRequest) -> FitReport:
     learned = _attempt("LearningFailed", lambda: _learn_events(past, request))
     effects, unlearned = (None, learned) if isinstance(learned, Undecided) else (learned, None)
     lookahead = _attempt("LookaheadFailed", lambda: _look_ahead(past, by_minute, request))
-    made = _attempt(f"{request.engine}Failed", lambda: horizon.forecast(coarse, request, effects))
+    made = _attempt(
+        f"{request.engine}Failed",
+        lambda: horizon.forecast(coarse, request, effects, past.years),
+    )
     fitted = time.perf_counter()
     return FitReport(
         result=made,

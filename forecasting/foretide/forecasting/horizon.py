@@ -11,7 +11,8 @@ from .demand import Undecided, ZeroKnowledge
 from .engines.base import Context
 from .engines.catalogue import AUTO as AUTO_ENGINES
 from .engines.catalogue import engines_named
-from .engines.choice import Chosen, choose
+from .engines.choice import MOST_POINTS, Chosen, choose
+from .engines.yearly import ENOUGH, Yearly, learn
 from .events.effects import LearnedEffects
 from .forecast import Forecast
 from .series import Series
@@ -23,12 +24,16 @@ _COVERAGE = 0.8
 
 
 def forecast(
-    history: Series, request: FitRequest, effects: LearnedEffects | None = None
+    history: Series,
+    request: FitRequest,
+    effects: LearnedEffects | None = None,
+    years: Series | None = None,
 ) -> Forecast | Undecided:
     """What is to be expected over the horizon, events included, or why that cannot be said.
 
     The history is on the forecast's grid, with NaN for what must not be learned from; `effects` are
-    what the events of the request's calendar have been found to do.
+    what the events of the request's calendar have been found to do. `years` is the same demand for
+    as long as it is known, on any grid up to an hour, from which the time of year is learned.
 
     Raises:
         Exception: whatever the engine's library raises.
@@ -48,6 +53,7 @@ def forecast(
         horizon=request.horizon,
         calendar=request.calendar,
         effects=effects,
+        yearly=_yearly(history if years is None else years, request, seen),
     )
     names = AUTO_ENGINES if request.engine == AUTO else (request.engine,)
     chosen = choose(engines_named(names), seen, context)
@@ -70,6 +76,13 @@ def forecast(
         history_points=seen.known,
         coverage=_covered(chosen, request.quantile),
     )
+
+
+def _yearly(years: Series, request: FitRequest, seen: Series) -> Yearly | None:
+    """What the time of year does; None where it is not to be seen, or the engine sees it itself."""
+    if request.engine == "Prophet" and min(len(seen), MOST_POINTS) * seen.step >= ENOUGH:
+        return None
+    return learn(years.between(years.start, seen.end), request.time_zone, request.calendar)
 
 
 def enough(history: Series, request: FitRequest) -> Undecided | None:

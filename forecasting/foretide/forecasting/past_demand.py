@@ -17,8 +17,10 @@ ROLLUP = 300.0
 _MOST_BY_MINUTE = 14 * DAY
 # For so long a plan is looked for by replay.
 _SAMPLED = 7 * DAY
-# What holidays do is seen once a year, so the store is asked for more than a fit needs.
-_MOST_STORED = 400 * DAY
+# What holidays do is seen once a year: events are learned from more than a fit needs.
+_FOR_EVENTS = 400 * DAY
+# So much the store keeps unless told otherwise. A season that has been seen twice is surer.
+_MOST_STORED = 731 * DAY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,14 +28,16 @@ class PastDemand:
     """Peaks by the minute, and on the forecast's grid for as long as the request says.
 
     `samples` is what was known of demand at the end of each minute, on the grid of the minutes.
-    `longest` is all that is known, on a grid of five minutes or the forecast's; `rollups` what of
-    it came from Prometheus, in five minutes. `trouble` says why the store could not be used.
+    `years` is all that is known, on a grid of five minutes or the forecast's; `longest` what of it
+    events are learned from; `rollups` what of it came from Prometheus, in five minutes. `trouble`
+    says why the store could not be used.
     """
 
     minutes: Series
     samples: Series
     coarse: Series
     longest: Series
+    years: Series
     rollups: Series
     trouble: Undecided | None = None
 
@@ -48,17 +52,19 @@ def gather(request: FitRequest) -> PastDemand | Undecided:
     coarse, rollups = minutes.coarser(grid), minutes.coarser(ROLLUP)
     if recent > start and isinstance(older := _fetch(request, start, recent, grid), Series):
         coarse = after(older, coarse)
-    longest, trouble = coarse, None
+    longest, years, trouble = coarse, coarse, None
     if request.stored is not None:
         stored = request.stored.extend(rollups, request.now - max(request.history, _MOST_STORED))
         if isinstance(stored, Undecided):
             trouble = stored
         else:
-            longest = stored
+            years = stored
+            longest = stored.between(request.now - max(request.history, _FOR_EVENTS), stored.end)
             if grid % ROLLUP == 0:
                 coarse = after(stored.coarser(grid).between(start, request.now), coarse)
             minutes = held_before(minutes, stored, recent)
-    return PastDemand(minutes, _samples(request, minutes), coarse, longest, rollups, trouble)
+    samples = _samples(request, minutes)
+    return PastDemand(minutes, samples, coarse, longest, years, rollups, trouble)
 
 
 def grid_of(step: float) -> float:

@@ -24,6 +24,8 @@ Values = npt.NDArray[np.float64]
 _DAY = 86_400.0
 # The share of the wanted history that must really be there: scrapes fail now and then.
 _COVERAGE = 0.8
+# A year that was seen whole. With less of it, its wave and the trend are one and the same.
+_YEAR = 366 * _DAY
 
 # Stan's progress belongs to nobody's log. With no handler of its own, cmdstanpy would set its level
 # anew when it is loaded.
@@ -154,7 +156,8 @@ def _model(span: float) -> Prophet:
         daily_seasonality=20,
         # Two weeks, less what is missing at the ends of a 14-day query.
         weekly_seasonality=10 if span >= 13 * _DAY else False,
-        yearly_seasonality=False,
+        # A few waves, as for the other engines (engines/yearly.py).
+        yearly_seasonality=3 if span >= _YEAR else False,
         uncertainty_samples=0,
     )
 

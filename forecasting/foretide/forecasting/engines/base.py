@@ -16,6 +16,7 @@ from ..demand import Undecided
 from ..events.effects import LearnedEffects
 from ..events.model import EventCalendar
 from ..series import Series, Values
+from .yearly import Yearly
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,6 +32,7 @@ class Context:
     `quantile` is the one that the decision uses: models are chosen by their pinball loss at it and
     at the median. `horizon` (seconds) is how far ahead forecasts are to be good. `effects` are what
     the events of the `calendar` have been found to do; without them events are only kept out.
+    `yearly` is what the time of year does, where that is known.
     """
 
     time_zone: str = "UTC"
@@ -39,6 +41,7 @@ class Context:
     horizon: float = DAY
     calendar: EventCalendar = NO_EVENTS
     effects: LearnedEffects | None = None
+    yearly: Yearly | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

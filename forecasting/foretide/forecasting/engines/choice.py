@@ -15,7 +15,7 @@ from ..series import Series, Values
 from .base import Context, Engine, Fitted, Ints, Outlook, QuantileForecast, hats
 from .calibration import Calibration
 from .mixing import mixture
-from .ordinary import ordinary, with_events
+from .ordinary import ordinary, put_back
 from .pairs import learning_pairs
 from .walk_forward import Errors, folds, head, tail, times_of
 
@@ -65,12 +65,13 @@ class Chosen:
 
     @property
     def name(self) -> str:
-        """The engines that have a say, the weightiest first."""
+        """The engines that have a say, the weightiest first, and whether the time of year has."""
         ordered = sorted(self.members, key=lambda member: -float(member.weights.mean()))
-        return "+".join(member.name for member in ordered)
+        names = [member.name for member in ordered]
+        return "+".join(names if self.context.yearly is None else [*names, "Yearly"])
 
     def outlook(self, history: Series, origins: Ints, leads: Ints) -> Outlook:
-        """The weighted mean of the members, of demand as it is without events."""
+        """The weighted mean of the members, of demand as it is on ordinary days."""
         times = times_of(history, origins, leads)
         said = [member.fitted.outlook(history, origins, leads) for member in self.members]
         parts = [
@@ -84,7 +85,7 @@ class Chosen:
         times = times_of(history, origins, leads)
         outlook = self.outlook(ordinary(history, self.context), origins, leads)
         values = self.calibration.quantiles(outlook, leads, times)
-        return with_events(values, self.calibration.levels, times, self.context)
+        return put_back(values, self.calibration.levels, times, self.context)
 
     def refreshed(self, history: Series) -> "Chosen":
         """The same fit, calibrated also by how it has done since, on a history that goes on."""

@@ -1,8 +1,9 @@
-"""Ordinary days: a history without what its events did to it, and events put back on a forecast.
+"""Ordinary days: a history without what events and the year did, and both put back on a forecast.
 
 Engines know patterns; a holiday is none. They get demand ÷ what the event is known to do, so that
 what is seen on a holiday still says something of the hours after it, and neither learn from it nor
-take it for what yesterday or last week was like.
+take it for what yesterday or last week was like. In the same way they get demand as it would be at
+this time of year.
 """
 
 from dataclasses import replace
@@ -19,7 +20,10 @@ Bools = npt.NDArray[np.bool_]
 
 
 def ordinary(history: Series, context: Context) -> Series:
-    """Demand as it would have been without the events of the calendar."""
+    """Demand as it would have been without the events of the calendar, at this time of year."""
+    if context.yearly is not None:
+        season = context.yearly.multipliers(history.times)
+        history = replace(history, values=history.values / season)
     if context.effects is None or not len(context.calendar):
         return history
     known = multipliers(context.calendar, context.effects, history.times).median
@@ -34,10 +38,10 @@ def busy(times: Values, context: Context) -> Bools | None:
     return touched if touched.any() else None
 
 
-def with_events(
-    values: Values, levels: tuple[float, ...], times: Values, context: Context
-) -> Values:
-    """Quantiles (levels × times, in any order) with what events do to them at these times."""
+def put_back(values: Values, levels: tuple[float, ...], times: Values, context: Context) -> Values:
+    """Quantiles (levels × times, in any order) with what events and the year do at these times."""
+    if context.yearly is not None:
+        values = values * context.yearly.multipliers(times)
     if context.effects is None or not len(context.calendar) or not len(times):
         return values
     order = np.argsort(times, kind="stable")
