@@ -32,7 +32,7 @@ def main() -> int:
             return 0
         return _run(options, folder, console)
     except SandboxError as error:
-        console.print(f"demo: {error}", style="red", markup=False)
+        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("\nInterrupted: everything that was started has been ended.")

@@ -122,6 +122,8 @@ def test_the_last_of_a_file_can_be_taken(write_csv):
         (("time,value,id", f"{AT},107 req/s,2"), "no column of numbers .*'107 req/s' is not"),
         (("time,value", f"{AT},1075,9"), r"line 2: it has 3 columns and the header 2: .*point"),
         (("time", f"{AT}"), "has one column only"),
+        (("value;time", "107"), "no column of times: line 2 has '107'"),
+        (("time,bytes", "1,1700000180"), "may be in column 'time' or 'bytes': choose with --time"),
         # A value is no time because nothing else is one.
         (("day,value", "5.28.26 20:25,107", "5.28.26 20:30,108"), "line 2 has '5.28.26 20:25'"),
         ((",day,value", "0,May 28 20:25,107", "1,May 28 20:30,108"), "has 'May 28 20:25'"),

@@ -111,11 +111,17 @@ def _time_column(table: Table, taken: int | None) -> int:
     named = table.named(TIME_NAMES)
     # A value may be as large as a Unix time: words are surer, and a name is surer still.
     dates = [at for at in named if at in written or at in unix] + written + unix
+    small = [at for at in table.fitting(TIME_NAMES, is_small) if at != taken]
     if found := [at for at in dates if at != taken]:
+        if found[0] not in named + written and small and small[0] in named:
+            raise BadDemand(
+                f"{table.path}: times may be in column {table.called(small[0])} or "
+                f"{table.called(found[0])}: choose with --time-column"
+            )
         return found[0]
     # Any number may be seconds since some beginning: only where nothing else may be meant.
-    small = [at for at in table.fitting(TIME_NAMES, is_small) if at != taken]
-    readable = small and (small[0] in named or (small[0] == 0 and _ascends(table.column(0, LOOK))))
+    counts = 0 not in table.named(_VALUE_NAMES) and _ascends(table.column(0, LOOK))
+    readable = small and (small[0] in named or (small[0] == 0 and counts))
     first = [cell for at in range(table.width) for cell in table.column(at, 1)]
     odd = next((cell for cell in first if looks_like_a_time(cell[1])), None)
     if readable and odd is None:

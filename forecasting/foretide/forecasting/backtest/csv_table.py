@@ -36,7 +36,7 @@ class Table:
     @property
     def width(self) -> int:
         """How many columns there are."""
-        return max(len(row) for _, row in self.rows[:LOOK])
+        return max(len(self.header), *(len(row) for _, row in self.rows[:LOOK]))
 
     def column(self, at: int, most: int | None = None) -> list[Cell]:
         """The cells of a column, empty where a line is too short."""
