@@ -87,3 +87,21 @@ def test_a_prometheus_that_is_not_there_is_told(backtest):
     assert done.returncode == 2
     assert "http://127.0.0.1:9" in done.stderr
     assert "does this address answer" in done.stderr
+
+
+def test_a_missing_token_is_told_and_not_taken_for_a_dead_address(backtest, tmp_path):
+    config = tmp_path / "foretide.yaml"
+    source = {"url": "http://127.0.0.1:9", "bearerTokenFile": "gone/token"}
+    config.write_text(yaml.safe_dump({"sources": {"default": source}}))
+    done = backtest("--config", config, "--query", "up", "--per-replica", 5)
+    assert done.returncode == 2
+    assert "cannot read gone/token: No such file or directory" in done.stderr
+    assert "does this address answer" not in done.stderr
+
+
+def test_a_url_with_a_token_in_it_is_refused_and_not_repeated(backtest):
+    url = "http://127.0.0.1:9/?token=s3cret"
+    done = backtest("--prometheus", url, "--query", "up", "--per-replica", 5)
+    assert done.returncode == 2
+    assert "url must end before ? and #" in done.stderr
+    assert "s3cret" not in done.stderr + done.stdout

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foretide.forecasting.demand import Undecided
-from foretide.forecasting.history import fetch_peaks, split_range, to_series
+from foretide.forecasting.history import fetch_peaks, fetch_samples, split_range, to_series
 from foretide.forecasting.prometheus import PrometheusSource
 from foretide.forecasting.series import Series
 
@@ -31,8 +32,8 @@ def seconds(series):
 def fetch(prometheus):
     """Fetches an hour of peaks in steps of 10 minutes."""
 
-    def run(url=prometheus.url, end=START + 3600, query="sum(x)", **source):
-        return fetch_peaks(PrometheusSource(url, **source), query, start=START, end=end, step=STEP)
+    def run(url=prometheus.url, end=START + 3600, query="sum(x)", by=fetch_peaks, **source):
+        return by(PrometheusSource(url, **source), query, start=START, end=end, step=STEP)
 
     return run
 
@@ -218,9 +219,13 @@ def test_extra_parameters_and_headers_are_sent(fetch, prometheus):
     assert prometheus.headers[0]["X-Scope-OrgID"] == "team"
 
 
-def test_a_missing_secret_is_no_exception(fetch, tmp_path):
-    answer = fetch(bearer_token_file=tmp_path / "gone")
-    assert answer.reason == "HistoryUnavailable"
+@pytest.mark.parametrize("kind", ["bearer_token_file", "password_file", "ca_file"])
+def test_a_missing_file_is_no_exception_and_named(fetch, tmp_path, kind):
+    path = tmp_path / "gone"
+    for ask in (fetch, partial(fetch, by=fetch_samples)):
+        answer = ask(username="reader", **{kind: path})
+        assert answer.reason == "CredentialsMissing"
+        assert answer.message == f"cannot read {path}: No such file or directory"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", "s3cr3t…".encode(), b"s3cr3t\nt0ken"])
@@ -249,8 +254,11 @@ def test_a_refusal_is_told_in_prometheus_own_words(fetch, prometheus):
     assert fetch().message == f"history query failed: {said}"
     prometheus.answer = (422, {"error": f"reading http://user:{SECRET}@far/api: timeout"})
     assert fetch().message == "history query failed: reading http://far/api: timeout"
-    prometheus.answer = (401, b"who are you")
-    assert "refuses the source's credentials" in fetch().message
+    for status in (401, 403):
+        prometheus.answer = (status, {"status": "error", "error": f"no such token: {SECRET}"})
+        for by in (fetch_peaks, fetch_samples):
+            said = fetch(by=by).message
+            assert said == "history query failed: Prometheus refuses the source's credentials"
     prometheus.answer = (404, b"")
     assert fetch().message == "history query failed: HTTP status 404"
 

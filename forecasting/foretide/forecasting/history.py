@@ -18,14 +18,18 @@ from .series import Series
 _POINTS_PER_QUERY = 10_000
 # What reading valid JSON raises that is not Prometheus'.
 _MALFORMED = (LookupError, TypeError, AttributeError, ValueError)
+# requests' exceptions are OSErrors, and some of them ValueErrors besides.
+_FAILURES = (OSError, PrometheusApiClientException, *_MALFORMED)
 
 
 def connect(source: PrometheusSource) -> PrometheusConnect:
     """A client for the source.
 
     Raises:
-        OSError: a file with a secret cannot be read.
+        OSError: a file with a secret, or the CA's, cannot be read; its `filename` says which.
     """
+    if source.ca_file is not None:
+        source.ca_file.open("rb").close()  # requests' own error does not name it
     session = requests.Session()
     session.verify = str(source.ca_file) if source.ca_file else True
     session.hooks["response"].append(_refuse)
@@ -67,12 +71,8 @@ def fetch_peaks(
         except PrometheusApiClientException:
             parts = _query_range(source, query, start, end, max(15.0, step / 5))
             shift = 0.0
-    except OSError as error:  # requests' exceptions are OSErrors
-        return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
-    except PrometheusApiClientException as error:
-        return Undecided("HistoryUnavailable", f"history query failed: {error}")
-    except _MALFORMED as error:
-        return _invalid(error)
+    except _FAILURES as error:
+        return _failed(error)
     return to_series(parts, step, start=start - step, end=end + step, shift=shift)
 
 
@@ -85,12 +85,8 @@ def fetch_samples(
     """
     try:
         parts = _query_range(source, query, start + step, end, step)
-    except OSError as error:
-        return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
-    except PrometheusApiClientException as error:
-        return Undecided("HistoryUnavailable", f"history query failed: {error}")
-    except _MALFORMED as error:
-        return _invalid(error)
+    except _FAILURES as error:
+        return _failed(error)
     return to_series(parts, step, start=start - step, end=end + step, shift=-step)
 
 
@@ -152,6 +148,19 @@ def split_range(start: float, end: float, step: float) -> list[tuple[float, floa
         (at * step, min(at + _POINTS_PER_QUERY - 1, last) * step)
         for at in range(first, last + 1, _POINTS_PER_QUERY)
     ]
+
+
+def _failed(error: Exception) -> Undecided:
+    """Why there is no history, without anything of what was sent."""
+    if isinstance(error, PrometheusApiClientException):
+        return Undecided("HistoryUnavailable", f"history query failed: {error}")
+    if isinstance(error, OSError):
+        # Of files only those with the source's secrets and its CA are read.
+        if error.filename is not None:
+            message = f"cannot read {error.filename}: {error.strerror}"
+            return Undecided("CredentialsMissing", message)
+        return Undecided("HistoryUnavailable", f"history query failed: {type(error).__name__}")
+    return _invalid(error)
 
 
 def _invalid(error: Exception) -> Undecided:

@@ -23,14 +23,6 @@ class SafeLoad:
     target_utilization: float
 
 
-def metric_names(spec: PredictiveScalerSpec) -> tuple[str, ...]:
-    """How each metric is called in status, Events and the operator's metrics."""
-    return tuple(
-        metric.name or (f"demand-{position}" if len(spec.metrics) > 1 else "demand")
-        for position, metric in enumerate(spec.metrics)
-    )
-
-
 def to_policy(spec: PredictiveScalerSpec) -> ScalingPolicy:
     """What the decision needs of a spec.
 
@@ -41,7 +33,7 @@ def to_policy(spec: PredictiveScalerSpec) -> ScalingPolicy:
         max_replicas=spec.max_replicas,
         lead_time=spec.forecast.lead_time,
         behavior=_behavior(spec),
-        metrics=tuple(map(_metric, metric_names(spec), spec.metrics)),
+        metrics=tuple(map(_metric, spec.metric_names, spec.metrics)),
         cost=spec.cost_guard.policy(),
         slo=None if spec.slo is None else spec.slo.policy(),
     )

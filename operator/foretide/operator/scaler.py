@@ -20,7 +20,7 @@ from .api.metrics import MetricSpec
 from .api.predictivescaler import Mode, PredictiveScalerSpec
 from .hpa import Holder
 from .owners import Claim
-from .policies import SafeLoad, metric_names, to_policy, with_safe_loads
+from .policies import SafeLoad, to_policy, with_safe_loads
 from .readiness import PodWatch
 from .recall import Recalled, guards_of, recall
 from .settings import explain
@@ -187,7 +187,7 @@ class Scaler:
 
 def _measures(spec: PredictiveScalerSpec) -> dict[str, tuple[Any, ...]]:
     """By name, what a metric measures: for another query none of what is remembered holds."""
-    return dict(zip(metric_names(spec), map(_measure, spec.metrics), strict=True))
+    return dict(zip(spec.metric_names, map(_measure, spec.metrics), strict=True))
 
 
 def _measure(metric: MetricSpec) -> tuple[Any, ...]:

@@ -58,7 +58,7 @@ class SourceSettings(ApiModel):
     @field_validator("url")
     @classmethod
     def _http_without_secrets(cls, value: str) -> str:
-        return http_url(value, credentials="basicAuth with a passwordFile")
+        return http_url(value, credentials="basicAuth with a passwordFile, or bearerTokenFile")
 
     @field_validator("timeout")
     @classmethod

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from foretide.forecasting.behavior import Behavior, PolicyType, RatePolicy, Select
@@ -207,3 +209,31 @@ def test_two_metrics_must_not_have_the_same_name(refusal, read):
     named = {**metric, "name": "orders"}
     assert "same name twice" in refusal(metrics=[named, metric, named])
     assert read(metrics=[metric, metric, named])
+
+
+@given(st.lists(st.sampled_from(["", "demand", "demand-0", "demand-2"]), min_size=1, max_size=4))
+def test_no_two_metrics_are_ever_called_the_same(names):
+    """What is remembered of metrics goes by their names, also those that nobody has given."""
+    spec = {
+        "scaleTargetRef": {"kind": "Deployment", "name": "shop"},
+        "maxReplicas": 20,
+        "metrics": [{"query": "demand", "perReplica": 1, "name": name} for name in names],
+    }
+    several = len(names) > 1
+    called = tuple(
+        name or (f"demand-{position}" if several else "demand")
+        for position, name in enumerate(names)
+    )
+    if len(set(called)) < len(called):
+        with pytest.raises(ValidationError, match="same name twice"):
+            PredictiveScalerSpec.model_validate(spec)
+    else:
+        assert PredictiveScalerSpec.model_validate(spec).metric_names == called
+
+
+def test_a_name_must_not_be_what_a_metric_without_one_is_called(refusal, read):
+    metric = {"query": "demand", "perReplica": 1}
+    message = refusal(metrics=[{**metric, "name": "demand-1"}, metric])
+    assert "same name twice: demand-1" in message
+    assert "those without a name are called by their position" in message
+    assert read(metrics=[{**metric, "name": "demand-0"}, metric])

@@ -10,7 +10,7 @@ from foretide.forecasting.guards import CostPolicy
 from foretide.forecasting.load_curve import LoadCurve
 from foretide.forecasting.slo import SloPolicy
 from foretide.operator.api.predictivescaler import PredictiveScalerSpec
-from foretide.operator.policies import SafeLoad, metric_names, to_policy, with_safe_loads
+from foretide.operator.policies import SafeLoad, to_policy, with_safe_loads
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def test_the_policy_holds_what_a_decision_needs(read):
 def test_metrics_without_a_name_are_called_by_their_place(read):
     metrics = [{"query": "a", "perReplica": 1}, {"query": "b", "perReplica": 1, "name": "queue"}]
     spec = read(metrics=metrics)
-    assert metric_names(spec) == ("demand-0", "queue")
-    assert tuple(metric.name for metric in to_policy(spec).metrics) == metric_names(spec)
+    assert spec.metric_names == ("demand-0", "queue")
+    assert tuple(metric.name for metric in to_policy(spec).metrics) == spec.metric_names
 
 
 def test_guards_are_part_of_the_policy(read):

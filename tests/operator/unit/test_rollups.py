@@ -391,6 +391,11 @@ async def test_every_sample_is_in_exactly_one_roll_up(samples):
         ({"url": "http://"}, "name a host"),
         ({"url": "http://u:secret@store"}, "use tokenFile"),
         ({"url": "http://store:port"}, "not a valid URL"),
+        (
+            {"url": "http://store/?token=secret"},
+            r"end before \? and #: for credentials use tokenFile",
+        ),
+        ({"url": "http://store#secret"}, r"end before \? and #"),
         ({"url": "http://[::1"}, "not a valid URL"),
         ({"timeout": "5m"}, "between 1s and 1m"),
         ({"token": "secret"}, "Extra inputs"),

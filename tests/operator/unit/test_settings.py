@@ -126,6 +126,9 @@ def test_a_mistake_is_told_by_its_place(refusal, settings, words):
         f"http://user:{SECRET}@pro\u2100metheus",
         f"http://user:{SECRET}@[prometheus",
         f"ftp://user:{SECRET}@prometheus",
+        f"http://prometheus/?token={SECRET}",
+        f"http://prometheus?{SECRET}",
+        f"http://prometheus/prefix#{SECRET}",
     ],
 )
 def test_credentials_in_a_url_are_refused_and_not_repeated(refusal, url):

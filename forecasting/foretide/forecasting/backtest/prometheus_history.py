@@ -18,10 +18,7 @@ def read_prometheus(source: PrometheusSource, query: str, *, days: float, now: f
     Raises:
         BadDemand: there is none, or Prometheus cannot be asked.
     """
-    try:
-        found = fetch_peaks(source, query, start=now - days * _DAY, end=now, step=_STEP)
-    except OSError as error:
-        raise BadDemand(f"cannot read {error.filename}: {error.strerror}") from None
+    found = fetch_peaks(source, query, start=now - days * _DAY, end=now, step=_STEP)
     if isinstance(found, Undecided):
         raise BadDemand(f"{source.url}: {found.message}{_hint(found)}")
     if not found.known:

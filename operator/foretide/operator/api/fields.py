@@ -146,6 +146,10 @@ def http_url(value: str, *, credentials: str) -> str:
         raise ValueError("url is not a valid URL: it has a port that is not a number") from None
     if parts.username or parts.password:
         raise ValueError(f"url must hold no credentials: use {credentials}")
+    # They are shown wherever the URL is, and tokens often stand there. The API's paths go after
+    # the URL, so that they would not even be sent.
+    if "?" in value or "#" in value:
+        raise ValueError(f"url must end before ? and #: for credentials use {credentials}")
     return value
 
 

@@ -3,6 +3,7 @@
 Every description is shown by `kubectl explain`.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -141,12 +142,23 @@ class PredictiveScalerSpec(ApiModel):
         description="For how long no replicas are taken away when demand falls far below what was forecast: it may be an outage upstream, and the users come back all at once.",
     )
 
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """How each metric is called in status, Events and the operator's metrics."""
+        return tuple(
+            metric.name or (f"demand-{position}" if len(self.metrics) > 1 else "demand")
+            for position, metric in enumerate(self.metrics)
+        )
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.min_replicas > self.max_replicas:
             raise ValueError("minReplicas must not be greater than maxReplicas")
-        if _twice([metric.name for metric in self.metrics if metric.name]):
-            raise ValueError("metrics must not have the same name twice")
+        if twice := _twice(self.metric_names):
+            raise ValueError(
+                f"metrics must not have the same name twice: {twice} (those without a name are "
+                "called by their position, from demand-0 on)"
+            )
         if _twice([event.name for event in self.events]):
             raise ValueError("events must not have the same name twice")
         if any((event.min_replicas or 0) > self.max_replicas for event in self.events):
@@ -156,5 +168,6 @@ class PredictiveScalerSpec(ApiModel):
         return self
 
 
-def _twice(names: list[str]) -> bool:
-    return len(set(names)) != len(names)
+def _twice(names: Sequence[str]) -> str:
+    """The first name that stands there more than once; empty when none does."""
+    return next((name for name in names if names.count(name) > 1), "")
