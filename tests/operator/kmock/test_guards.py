@@ -31,6 +31,20 @@ async def test_what_hpa_would_have_is_never_limited_by_the_guard(cluster, demand
     await operator.until(lambda: cluster.replicas() == 8)
 
 
+async def test_no_guard_takes_away_what_an_outage_holds(cluster, clock, demand, fitter, operator):
+    """Of two metrics the one is gone that ten replicas were there for."""
+    await cluster.deployment(replicas=10)
+    demand.answer = 250
+    demand.answers["orders"] = Unavailable("Empty", "the query answers nothing")
+    metrics = [{"query": "demand", "perReplica": 100}, {"query": "orders", "perReplica": 100}]
+    await cluster.scaler(metrics=metrics, costGuard={"maxExtraReplicas": 0}, behavior=EAGER)
+    await operator.until(lambda: cluster.status()["decision"]["source"] == "Held")
+    for _ in range(10):
+        clock.advance(MINUTE)
+        await operator.tick()
+    assert cluster.replicas() == 10
+
+
 @pytest.fixture
 async def spent(cluster, clock, demand, fitter, start):
     """A budget of one pod-hour that is spent: ten replicas ran for twelve minutes, not HPA's 5."""
