@@ -68,8 +68,8 @@ def _too_coarse(samples: "Samples", options: argparse.Namespace) -> list[str]:
     if step <= shortest:
         return []
     return [
-        f"there is a sample each {span(step)}: what pods that take {span(shortest)} do to users in "
-        "between cannot be seen, and figures will be too good; finer demand tells more"
+        f"there is a sample each {span(step)}: what happens in between, while pods take "
+        f"{span(shortest)} to become ready, cannot be seen; finer demand tells more"
     ]
 
 

@@ -216,7 +216,9 @@ def test_samples_that_are_too_far_apart_for_the_delay_are_noted(told, write_csv)
     path = write_csv("time,value", *three_days(300, lambda time: 1_700_006_400 + time))
     assert told("--csv", path, "--per-replica", 10, "--delay", "5m") == ""
     said = told("--csv", path, "--per-replica", 10, "--delay", "10m,90s", "--delay", "5m")
-    assert "Note: there is a sample each 5 min: what pods that take 1.5 min do to users" in said
+    assert (
+        "Note: there is a sample each 5 min: what happens in between, while pods take 1.5" in said
+    )
 
 
 def test_a_csv_without_a_zone_is_read_in_that_of_the_option(told, write_csv):

@@ -122,11 +122,12 @@ def test_the_last_of_a_file_can_be_taken(write_csv):
         (("time,value,id", f"{AT},107 req/s,2"), "no column of numbers .*'107 req/s' is not"),
         (("time,value", f"{AT},1075,9"), r"line 2: it has 3 columns and the header 2: .*point"),
         (("time", f"{AT}"), "has one column only"),
-        (("value;time", "107"), "no column of times: line 2 has '107'"),
+        (("value;time", "107"), "no column of times: line 2 has ''"),
         (("time,bytes", "1,1700000180"), "may be in column 'time' or 'bytes': choose with --time"),
         # A value is no time because nothing else is one.
         (("day,value", "5.28.26 20:25,107", "5.28.26 20:30,108"), "line 2 has '5.28.26 20:25'"),
         ((",day,value", "0,May 28 20:25,107", "1,May 28 20:30,108"), "has 'May 28 20:25'"),
+        ((",day,value", "0,May 28 2026,107", "1,May 29 2026,108"), "has 'May 28 2026'"),
         (("value,cost", "107,3", "108,4", "106,5"), "no column of times: line 2 has '107'"),
         (("minute,200,500", f"{AT},1,2"), "line 1: 'minute' is not a time|has no column"),
         (("date;clock;value", "28.05.2026;20:25;1", "28.05.2026;20:30;2"), "a date alone"),

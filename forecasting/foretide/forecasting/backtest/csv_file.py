@@ -11,7 +11,16 @@ from pathlib import Path
 import numpy as np
 
 from ..simulation.trace import usual_step
-from .csv_cells import BadDemand, Cell, is_missing, is_number, read_values, span, text_refused
+from .csv_cells import (
+    BadDemand,
+    Cell,
+    is_missing,
+    is_number,
+    plain_number,
+    read_values,
+    span,
+    text_refused,
+)
 from .csv_table import LOOK, TIME_NAMES, Table, read_table
 from .csv_times import (
     is_small,
@@ -121,16 +130,22 @@ def _time_column(table: Table, taken: int | None) -> int:
         return found[0]
     # Any number may be seconds since some beginning: only where nothing else may be meant.
     counts = 0 not in table.named(_VALUE_NAMES) and _ascends(table.column(0, LOOK))
-    readable = small and (small[0] in named or (small[0] == 0 and counts))
+    by_name = bool(small) and small[0] in named
     first = [cell for at in range(table.width) for cell in table.column(at, 1)]
-    odd = next((cell for cell in first if looks_like_a_time(cell[1])), None)
-    if readable and odd is None:
+    odd = next((cell for cell in first if _may_be_a_time(cell[1], by_name=by_name)), None)
+    if odd is None and small and (by_name or (small[0] == 0 and counts)):
         return small[0]
     line, text = odd or first[named[0] if named else 0]
     raise BadDemand(
         f"{table.path} has no column of times: line {line} has {text[:70]!r}, where 2026-05-28 "
         "20:25 or Unix seconds are wanted; name the column with --time-column"
     )
+
+
+def _may_be_a_time(text: str, *, by_name: bool) -> bool:
+    """Whether a cell keeps small numbers beside it from being times: they may number the lines."""
+    words = plain_number(text) is None and not is_missing(text)
+    return looks_like_a_time(text) or (words and not by_name)
 
 
 def _ascends(cells: Sequence[Cell]) -> bool:
