@@ -1,5 +1,7 @@
 """The decision, signal by signal."""
 
+from dataclasses import replace
+
 import pytest
 
 from foretide.forecasting.answers import MetricPolicy, Source, like_hpa, replicas_for
@@ -266,10 +268,13 @@ def test_a_recommendation_is_foreseen_where_a_forecast_asks_for_it(
     assert [past.foreseen for past in after.recommendations] == [foreseen]
 
 
-def test_what_a_patient_plan_asks_for_is_held_as_if_nobody_had_foreseen_it(decide_on, now):
-    peak = PeakForecast("test", now, now + 60, 60.0, 60.0, 0.9, patient=True)
-    after = Memory().after(decide_on((40.0, peak), replicas=1), Behavior(), now)
-    assert [past.foreseen for past in after.recommendations] == [False]
+def test_what_a_patient_plan_asks_for_counts_until_its_patience_ends(decide_on, flat, now):
+    peak = PeakForecast("test", now, now + 60, 60.0, 60.0, 0.9, patience=900.0)
+    (made,) = Memory().after(decide_on((40.0, peak), replicas=1), Behavior(), now).recommendations
+    assert (made.foreseen, made.patience) == (True, 900.0)
+    for age, desired in ((899, 6), (900, 4)):
+        memory = Memory((replace(made, at=now - age),))
+        assert decide_on((30.0, flat(40.0)), replicas=6, memory=memory).desired == desired
 
 
 def test_beside_a_metric_without_a_forecast_nothing_counts_as_foreseen(decide_on, flat):

@@ -83,7 +83,7 @@ class MetricAnswer:
 
     `reactive` is demand ÷ safe load, rounded up; `predicted` the same for the forecast's peak
     `peak`, planned for at `quantile`, or with more room where demand has `surprised` the forecast
-    (`patient`: a plan that scales down no sooner than HPA);
+    and counting for `patience` seconds when scaling down;
     `event` and `derivative` for these signals; `hpa` is what an HPA at the target utilisation would
     say. None where there is no such figure. `wanted` is None when the metric says nothing.
     """
@@ -95,7 +95,7 @@ class MetricAnswer:
     reactive: int | None = None
     peak: float | None = None
     quantile: float | None = None
-    patient: bool = False
+    patience: float = 0.0
     surprised: bool = False
     predicted: int | None = None
     event: int | None = None
@@ -107,11 +107,8 @@ class MetricAnswer:
 
     @property
     def foreseen(self) -> bool:
-        """Whether a forecast or a known event asks for at least as much as what nobody foresaw.
-
-        What a patient plan asks for is held as if nobody had: it changes too often otherwise.
-        """
-        if self.predicted is None or self.patient:
+        """Whether a forecast or a known event asks for at least as much as what nobody foresaw."""
+        if self.predicted is None:
             return False
         return max(self.predicted, self.event or 0) >= max(self.reactive or 0, self.derivative or 0)
 
@@ -137,7 +134,7 @@ def answer_metric(
         "name": metric.name,
         "peak": None if peak is None else peak.upper,
         "quantile": None if peak is None else peak.quantile,
-        "patient": peak is not None and peak.patient,
+        "patience": 0.0 if peak is None else peak.patience,
         "surprised": peak is not None and peak.surprised,
         "predicted": predicted,
         "event": event,

@@ -55,10 +55,14 @@ class Rules:
     tolerance: float = 0.1
     foreseen: float | None = None
 
-    def window(self, *, foreseen: bool) -> float:
-        """For how long a recommendation counts, in seconds."""
+    def window(self, *, foreseen: bool, patience: float = 0.0) -> float:
+        """For how long a recommendation counts, in seconds.
+
+        One that a forecast made counts for the `patience` of its plan at least. A window that a
+        user has set is what it is.
+        """
         if foreseen and self.foreseen is not None:
-            return self.foreseen
+            return max(self.foreseen, patience)
         return self.stabilization
 
 
@@ -104,11 +108,15 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What was recommended at a time, before stabilisation, and whether a forecast did so."""
+    """What was recommended at a time, before stabilisation, and whether a forecast did so.
+
+    `patience` (seconds) is that of the forecast's plan.
+    """
 
     at: float
     replicas: int
     foreseen: bool = False
+    patience: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +154,7 @@ def stabilize(
     for past in recent:
         if past.at > now - behavior.up.window(foreseen=past.foreseen):
             lowest = min(lowest, past.replicas)
-        if past.at > now - behavior.down.window(foreseen=past.foreseen):
+        if past.at > now - behavior.down.window(foreseen=past.foreseen, patience=past.patience):
             highest = max(highest, past.replicas)
     stable = min(max(current, lowest), highest)
     if stable == desired:

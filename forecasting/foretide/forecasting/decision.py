@@ -107,12 +107,19 @@ class Memory:
     def after(self, decision: "Decision", behavior: Behavior, now: float) -> "Memory":
         """Memory with this decision's recommendation in it, and what is too old left out."""
         horizon = now - behavior.longest_memory
-        recent = tuple(past for past in self.recommendations if past.at > horizon)
+        recent = tuple(
+            past for past in self.recommendations if past.at > min(horizon, now - past.patience)
+        )
         return replace(
             self,
             recommendations=(
                 *recent,
-                Recommendation(now, decision.proposed, foreseen=decision.foreseen),
+                Recommendation(
+                    now,
+                    decision.proposed,
+                    foreseen=decision.foreseen,
+                    patience=decision.patience,
+                ),
             ),
             spending=decision.spending or self.spending,
             slo=decision.slo.state if decision.slo else self.slo,
@@ -148,6 +155,11 @@ class Decision:
         if self.metric is None or not self.answers[self.metric].foreseen:
             return False
         return all(answer.predicted is not None for answer in self.answers)
+
+    @property
+    def patience(self) -> float:
+        """For how long (seconds) what is proposed counts, where it was foreseen."""
+        return 0.0 if self.metric is None else self.answers[self.metric].patience
 
     @property
     def held(self) -> bool:

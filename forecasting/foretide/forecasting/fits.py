@@ -67,7 +67,12 @@ def _look_ahead(
     if (lacking := horizon.enough(past.minutes, request)) is not None:
         return lacking
     workload = Workload(
-        need.per_replica, need.min_replicas, need.lead, need.stabilization, need.foreseen
+        need.per_replica,
+        need.min_replicas,
+        need.lead,
+        need.stabilization,
+        need.foreseen,
+        need.fixed,
     )
     wanted = fitting.LookaheadRequest(
         workload=workload,

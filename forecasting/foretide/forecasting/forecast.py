@@ -80,9 +80,9 @@ class PeakForecast:
 
     `upper` is what is planned for, at about `quantile`; `median` is the middle. `slack` is the
     share by which replicas may exceed what `upper` needs before any are taken away, so that a plan
-    is not changed for little; a `patient` one scales down no sooner than HPA. `surprised` says that
-    demand has just outgrown what had been forecast for it, and that `upper` is the room that this
-    asks for.
+    is not changed for little, and `patience` (seconds) for how long what is asked for now counts
+    before that. `surprised` says that demand has just outgrown what had been forecast for it, and
+    that `upper` is the room that this asks for.
     """
 
     model: str
@@ -92,5 +92,5 @@ class PeakForecast:
     median: float
     quantile: float
     slack: float = 0.0
-    patient: bool = False
+    patience: float = 0.0
     surprised: bool = False

@@ -29,7 +29,8 @@ class LookaheadNeed:
 
     `window`, `lead`, `stabilization` and `foreseen` are in minutes: how far ahead is looked, how
     long replicas take to be ready, and how long they stay once they were asked for, by what nobody
-    foresaw and by the forecast. `per_replica` is the safe load, in the unit of demand.
+    foresaw and by the forecast (`fixed`: no plan may hold them longer). `per_replica` is the safe
+    load, in the unit of demand.
     """
 
     window: int
@@ -39,6 +40,7 @@ class LookaheadNeed:
     target_utilization: float
     stabilization: int = 5
     foreseen: int = 0
+    fixed: bool = False
 
 
 class StoredHistory(Protocol):

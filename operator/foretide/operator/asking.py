@@ -123,6 +123,7 @@ def _lookahead(need: Need) -> LookaheadNeed:
         target_utilization=need.metric.target_utilization,
         stabilization=_window(need.policy.behavior, foreseen=False),
         foreseen=_window(need.policy.behavior, foreseen=True),
+        fixed=need.policy.behavior.down.foreseen is None,
     )
 
 

@@ -79,7 +79,7 @@ def plan_of(
     if spec.quantile is not None:
         found = choice.plan if choice is not None else None
         if isinstance(found, Plan):
-            return Plan.at_quantile(spec.quantile, found.slack, patient=found.patient)
+            return Plan.at_quantile(spec.quantile, found.slack, found.patience)
         return Plan.at_quantile(spec.quantile, _USUAL_SLACK)
     if choice is None:
         return _OTHER_TARGET if model.choices else _NO_REPLAY

@@ -90,24 +90,27 @@ def test_a_surprise_is_held_for_the_window_and_what_was_foreseen_is_not():
     known = np.array([1.0, 8.0, *[1.0] * 8])
     plans = np.vstack([np.full(10, 2.0), np.array([2.0, 9.0, *[2.0] * 8])])
     workload = Workload(per_replica=1.0, min_replicas=2, lead=3, stabilization=5)
-    surprised, foreseen = _planned(plans, known, np.array([1e-9, 1e-9]), workload)
+    surprised, foreseen = _planned(plans, known, np.array([1e-9, 1e-9]), np.zeros(2), workload)
     assert surprised.tolist() == [2, 8, 8, 8, 8, 8, 2, 2, 2, 2]
     assert foreseen.tolist() == [2, 9, 2, 2, 2, 2, 2, 2, 2, 2]
 
 
-def test_the_replayed_plan_is_what_the_decision_makes_of_it():
+@pytest.mark.parametrize("patience", [0, 15])
+def test_the_replayed_plan_is_what_the_decision_makes_of_it(patience):
     """The same forecasts through the operator's own decision, minute by minute."""
     demand = wave(1_500, noise=0.2)
     quantiles = perfect(demand[1:]) * np.linspace(0.8, 1.2, len(LEVELS))[:, None]
     peaks = planned_peak(quantiles, 1.0, 0.0, 30.0)
     slack = 0.15
     workload = Workload(per_replica=1.0, min_replicas=2, lead=3)
-    (replayed,) = _planned(peaks[None, :], demand[:-1], np.array([slack]), workload)
+    calm = np.array([slack]), np.array([patience])
+    (replayed,) = _planned(peaks[None, :], demand[:-1], *calm, workload)
     policy = ScalingPolicy(2, 10_000, (MetricPolicy("demand", 1.0),), 180.0)
     memory, replicas = Memory(), int(replayed[0])
     for minute, known in enumerate(demand[:-1]):
         now = 60.0 * minute
-        peak = PeakForecast("", now, now, peaks[minute], peaks[minute], 0.9, slack)
+        upper = peaks[minute]
+        peak = PeakForecast("", now, now, upper, upper, 0.9, slack, 60.0 * patience)
         seen = Observation(replicas, (MetricObservation(Reading(known, now), peak),))
         decision = decide(seen, policy, memory, now=now)
         memory = memory.after(decision, policy.behavior, now)
@@ -179,5 +182,8 @@ def test_noise_that_no_slack_covers_makes_a_patient_plan():
     workload = Workload(per_replica=1.0, min_replicas=2, lead=3)
     (choice,) = choose(demand[1:], demand[:-1], quantiles, workload, (0.6,))
     assert isinstance(choice.plan, Plan)
-    assert choice.plan.patient
+    assert choice.plan.patience > 0
     assert choice.expected.replicas < choice.hpa.replicas
+    (fixed,) = choose(demand[1:], demand[:-1], quantiles, replace(workload, fixed=True), (0.6,))
+    assert fixed.plan.patience == 0
+    assert fixed.expected.changes > choice.expected.changes

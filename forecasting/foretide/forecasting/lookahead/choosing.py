@@ -22,13 +22,20 @@ from ..series import Values
 from .plan import Plan, planned_peak, surprises
 
 _SAFETIES = np.array([0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.75, 2.0, 2.3, 2.7, 3.2, 3.8, 4.5, 5.5])
+_MINUTE = 60.0
 _TOLERANCE = 0.1
 # Shares of 1: as safe as HPA within the resolution of a replay; cheaper than HPA by this at least.
 _AS_SAFE = 1e-4
 _CHEAPER = 0.985
 # Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
 _FOR_CALM, _FOR_SAFETY = 0.4, 0.5
-_SLACKS = (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)
+# Slack, and patience in minutes: from plans that follow closely to such as noise cannot move.
+_CALMS = (
+    *((slack, 0) for slack in (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
+    *((slack, 5) for slack in (0.1, 0.3)),
+    *((slack, 15) for slack in (0.1, 0.3)),
+    *((slack, 30) for slack in (0.1, 0.3)),
+)
 _EVENNESSES = (0.0, 0.5, 1.0)
 # A replay of a week is no proof: another evenness than 1 must be cheaper by this to be taken.
 _UNUSUAL = 0.02
@@ -40,7 +47,7 @@ class Workload:
 
     Like HPA's, the window for scaling down holds the recommendations that are younger than it: five
     minutes of it are those of this minute and of the four before. Those that the forecast makes
-    count for `foreseen` minutes only.
+    count for `foreseen` minutes only, or as long as a plan is patient, unless that is `fixed`.
     """
 
     per_replica: float
@@ -48,6 +55,7 @@ class Workload:
     lead: int
     stabilization: int = 5
     foreseen: int = 0
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,54 +93,47 @@ def choose(
     evenness, safeties = (column[:, None] for column in grid.T)
     peaks = planned_peak(quantiles, safeties, evenness, usual)
     peaks = np.maximum(peaks, surprises(quantiles, known)) / workload.per_replica
-    curves = [
-        curve
-        for patient in (False, True)
-        for curve in _curves(peaks, demand, known, workload, patient=patient)
-    ]
+    curves = _curves(peaks, demand, known, workload)
     return [
         _choose(target, _score(_hpa(known, target, workload), demand, workload)[0], curves, usual)
         for target in targets
     ]
 
 
-def _curves(
-    peaks: Values, demand: Values, known: Values, workload: Workload, *, patient: bool
-) -> "list[_Curve]":
-    """A curve for each slack and evenness; `peaks` has shape (evennesses x safeties, n)."""
-    if patient:
-        workload = replace(workload, foreseen=workload.stabilization)
-    slacks = np.repeat(_SLACKS, len(peaks))
-    plans = np.tile(peaks, (len(_SLACKS), 1))
-    outcomes = _score(_planned(plans, known, slacks, workload), demand, workload)
+def _curves(peaks: Values, demand: Values, known: Values, workload: Workload) -> "list[_Curve]":
+    """A curve for each calm and evenness; `peaks` has shape (evennesses x safeties, n)."""
+    calms = [calm for calm in _CALMS if not (workload.fixed and calm[1])]
+    slack, patience = np.repeat(np.array(calms), len(peaks), axis=0).T
+    plans = np.tile(peaks, (len(calms), 1))
+    outcomes = _score(_planned(plans, known, slack, patience, workload), demand, workload)
     count = len(_SAFETIES)
     starts = range(0, len(outcomes), count)
     return [
-        _Curve.of(slack, evenness, outcomes[first : first + count], patient=patient)
-        for first, (slack, evenness) in zip(starts, product(_SLACKS, _EVENNESSES), strict=True)
+        _Curve.of(*calm, evenness, outcomes[first : first + count])
+        for first, (calm, evenness) in zip(starts, product(calms, _EVENNESSES), strict=True)
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """What the plans of one slack, evenness and patience would have come to, by rising safety."""
+    """What the plans of one calm and evenness would have come to, by rising safety."""
 
     slack: float
+    patience: int
     evenness: float
-    patient: bool
     costs: Values
     unders: Values
     changes: Values
 
     @classmethod
     def of(
-        cls, slack: float, evenness: float, outcomes: Sequence[Outcome], *, patient: bool
+        cls, slack: float, patience: int, evenness: float, outcomes: Sequence[Outcome]
     ) -> "_Curve":
         """The curve through what a replay found; safer is never cheaper, nor worse."""
         return cls(
             slack,
+            patience,
             evenness,
-            patient,
             np.maximum.accumulate([outcome.replicas for outcome in outcomes]),
             np.minimum.accumulate([outcome.under for outcome in outcomes]),
             np.array([outcome.changes for outcome in outcomes]),
@@ -151,7 +152,7 @@ class _Curve:
             float(np.interp(replicas, self.costs, values))
             for values in (_SAFETIES, self.unders, self.changes)
         )
-        plan = Plan(safety, self.slack, self.evenness, patient=self.patient)
+        plan = Plan(safety, self.slack, self.evenness, patience=_MINUTE * self.patience)
         return plan, Outcome(replicas, under, changes)
 
 
@@ -202,8 +203,13 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
     return desired
 
 
-def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) -> Values:
-    """The replicas of each plan by the minute, shape (plans, n); `slack` has shape (plans)."""
+def _planned(
+    peaks: Values, known: Values, slack: Values, patience: Values, workload: Workload
+) -> Values:
+    """The replicas of each plan by the minute, shape (plans, n).
+
+    `slack` and `patience` (minutes) have shape (plans).
+    """
     plans, minutes = peaks.shape
     # By the minute first: the loop below reads one minute of all plans at a time.
     reactive = np.ceil(known / workload.per_replica)[:, None]
@@ -213,15 +219,19 @@ def _planned(peaks: Values, known: Values, slack: Values, workload: Workload) ->
     calm = np.ceil(need * (1 + slack / 3) * (1 - 1e-9))
     most = np.floor(need * (1 + slack) + 1e-9)
     surprises = np.zeros((max(1, workload.stabilization), plans))
-    proposals = np.zeros((max(1, workload.foreseen), plans))
+    # Each plan writes round its own window, so that what is older is gone.
+    windows = np.maximum(max(1, workload.foreseen), patience).astype(int)
+    proposals = np.zeros((windows.max(), plans))
+    every = np.arange(plans)
     desired = np.empty((minutes, plans))
     count = calm[0].copy()
     for minute in range(minutes):
         steady = (count >= need[minute]) & (count <= most[minute])
         asked = np.where(steady, count, calm[minute])
         surprises[minute % len(surprises)] = np.where(surprised[minute], asked, 0.0)
-        proposals[minute % len(proposals)] = asked
+        proposals[minute % windows, every] = np.where(surprised[minute], 0.0, asked)
         highest = np.maximum(surprises.max(axis=0), proposals.max(axis=0))
+        highest = np.maximum(highest, asked)
         count = np.where(asked > count, asked, np.minimum(count, highest))
         desired[minute] = count
     return desired.T

@@ -80,7 +80,7 @@ def to_peaks(
             median=float(median),
             quantile=plan.quantile,
             slack=plan.slack,
-            patient=plan.patient,
+            patience=plan.patience,
             surprised=bool(least[step] > planned[step]),
         )
         for step, (upper, median) in enumerate(

@@ -36,15 +36,15 @@ class Plan:
     short is as bad at night, and what prevents it costs fewer replicas. `evenness` says by how
     much: 0 is the same quantile always, 1 one nine more where demand is a tenth. `slack` is the
     share by which the replicas may exceed what is planned for before any are taken away. Where
-    noise moves the plan by more than that, a `patient` one takes away only what HPA's window for
-    scaling down would, too.
+    noise moves the plan by more than that, `patience` (seconds) is for how long nothing of what it
+    asked for is taken away.
     """
 
     safety: float
     slack: float
     evenness: float = 0.0
     usual: float = 1.0
-    patient: bool = False
+    patience: float = 0.0
 
     @property
     def quantile(self) -> float:
@@ -52,9 +52,9 @@ class Plan:
         return float(1.0 - 10.0**-self.safety)
 
     @classmethod
-    def at_quantile(cls, quantile: float, slack: float, *, patient: bool = False) -> "Plan":
+    def at_quantile(cls, quantile: float, slack: float, patience: float = 0.0) -> "Plan":
         """A plan for the same quantile whatever demand is."""
-        return cls(float(-np.log10(1.0 - quantile)), slack, patient=patient)
+        return cls(float(-np.log10(1.0 - quantile)), slack, patience=patience)
 
 
 def planned_peak(
