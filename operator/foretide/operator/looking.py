@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, replace
 
 from foretide.forecasting.decision import MetricObservation, MetricPolicy, ScalingPolicy
-from foretide.forecasting.demand import Awaited, Reading, Undecided, hold_sudden_drop
-from foretide.forecasting.events.effects import outlook
+from foretide.forecasting.demand import Awaited, Demand, Reading, Undecided, hold_sudden_drop
 from foretide.forecasting.events.model import NOTHING_AHEAD, EventCalendar, EventOutlook
+from foretide.forecasting.events.outlook import outlook
 from foretide.forecasting.forecast import Forecast
 from foretide.forecasting.lookahead.model import LookaheadModel
 from foretide.forecasting.series import Series
@@ -28,6 +28,14 @@ from .scaler import Readings, Scaler
 # needs its headroom after so many seconds.
 _PATIENCE = 120.0
 _HOUR = 3_600.0
+# Events are looked at so many seconds further than the lead time: a tick comes now and then, and by
+# HPA's rate policies three times as many replicas take two.
+_TICKS = 30.0
+_UNSURE = Undecided(
+    "EventUnderWay",
+    "an event was under way when Foretide began to look, and whether its demand has come is not "
+    "known: nothing is taken away until it is over, or for two hours",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +88,15 @@ def look(
             planned=not isinstance(acting, Undecided),
         )
         hold = hold or lacking
+    # Events are in a forecast of the hours ahead, unless what they do could not be learned.
+    knows = isinstance(acting, Forecast) and slot.unlearned is None
+    event = _events(at, calendar, known=knows)
+    if event.unsure:
+        hold = hold or _UNSURE
     observation = MetricObservation(
         demand=demand,
         forecast=_awaited(at, lifted(acting, measured.waiting)),
-        event=_events(at, calendar, known=isinstance(acting, Forecast)),
+        event=event,
         surge=_surge(at) if at.spec.signals.derivative else None,
         hold=hold,
     )
@@ -109,10 +122,7 @@ def remember(at: Glance) -> None:
     if history is not None:
         recent.seed(history)
         _prefill(readings, history, at.now)
-    flow = at.measured.flow
-    if not isinstance(flow, Reading):
-        # A backlog of whose arrivals nobody knows grows, too.
-        flow = at.measured.demand
+    flow = _flow(at.measured)
     if not isinstance(flow, Reading):
         return
     recent.add(flow.value, at.now)
@@ -160,10 +170,27 @@ def _sudden_drop(at: Glance) -> Undecided | None:
 
 def _events(at: Glance, calendar: EventCalendar, *, known: bool) -> EventOutlook:
     """What events mean for the lead time; where the forecast has them in it, only their floor."""
+    end = at.now + at.whole.lead_time + _TICKS
     if not len(calendar):
         return NOTHING_AHEAD
-    ahead = outlook(calendar, at.slot.effects, at.now, at.now + at.whole.lead_time)
-    return replace(ahead, rise=1.0) if known and ahead is not NOTHING_AHEAD else ahead
+    near = next(calendar.occurrences(at.now, end), None) is not None
+    flow = _flow(at.measured)
+    ahead = outlook(
+        calendar,
+        at.slot.effects,
+        at.now,
+        end,
+        recent=at.scaler.recent[at.name].known(at.now) if near and not known else None,
+        demand=flow.value if isinstance(flow, Reading) else None,
+    )
+    if known and ahead is not NOTHING_AHEAD:
+        return replace(ahead, rise=1.0, unsure=False)
+    return ahead
+
+
+def _flow(measured: Measured) -> Demand:
+    """What comes in; all of demand where that is not known: a backlog grows, too."""
+    return measured.flow if isinstance(measured.flow, Reading) else measured.demand
 
 
 def _surge(at: Glance) -> Surge | None:

@@ -8,9 +8,8 @@ from foretide.forecasting.events.effects import (
     KeyEffect,
     LearnedEffects,
     multipliers,
-    outlook,
 )
-from foretide.forecasting.events.model import NOTHING_AHEAD, EventCalendar, Kind
+from foretide.forecasting.events.model import EventCalendar, Kind
 
 HOUR = 3_600.0
 NONE = LearnedEffects()
@@ -88,49 +87,6 @@ def test_the_upper_multiplier_of_an_uncertain_fall_may_be_a_rise(make_event, kno
 
 def test_no_times_have_no_multipliers(make_event):
     assert len(multipliers(EventCalendar((make_event(),)), NONE, np.zeros(0)).upper) == 0
-
-
-def test_nothing_ahead_is_said_as_such(make_event, monday):
-    calendar = EventCalendar((make_event(100 * 24 * HOUR, multiplier=3.0),))
-    assert outlook(calendar, NONE, monday, monday + HOUR) is NOTHING_AHEAD
-
-
-def test_the_outlook_is_of_the_highest_point_between_now_and_then(make_event, monday):
-    event = make_event(
-        HOUR, 60.0, multiplier=3.0, min_replicas=10, ramp_before=HOUR, ramp_after=HOUR
-    )
-    calendar = EventCalendar((event,))
-
-    def ahead(start, end):
-        return outlook(calendar, NONE, monday + start * HOUR, monday + end * HOUR)
-
-    found = ahead(0.25, 0.5)
-    assert found.multiplier == pytest.approx(2)
-    assert found.rise == pytest.approx(2 / 1.5)
-    assert (found.min_replicas, found.names) == (5, ("sale",))
-    peak = ahead(0.5, 2)  # the minute at the top is not missed between the points looked at
-    assert (peak.multiplier, peak.min_replicas) == (pytest.approx(3), 10)
-    over = ahead(1.5, 2)
-    assert over.multiplier == pytest.approx(2, rel=0.02)
-    assert over.rise == 1  # demand already carries what is going on
-
-
-def test_the_outlook_reaches_to_its_very_end(make_event, monday):
-    calendar = EventCalendar((make_event(HOUR, multiplier=3.0, min_replicas=4),))
-    assert outlook(calendar, NONE, monday, monday + HOUR - 1).multiplier == 1
-    at_the_start = outlook(calendar, NONE, monday, monday + HOUR)
-    assert (at_the_start.multiplier, at_the_start.min_replicas) == (pytest.approx(3), 4)
-
-
-def test_an_event_of_which_nothing_is_known_is_not_named(make_event, monday):
-    found = outlook(EventCalendar((make_event(),)), NONE, monday, monday + HOUR)
-    assert (found.multiplier, found.names) == (1, ())
-
-
-def test_a_fall_that_lasts_all_the_time_shows_in_the_outlook(make_event, monday):
-    calendar = EventCalendar((make_event(multiplier=0.5),))
-    assert outlook(calendar, NONE, monday, monday + HOUR).multiplier == pytest.approx(0.5)
-    assert outlook(calendar, NONE, monday, monday + 3 * HOUR).multiplier == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

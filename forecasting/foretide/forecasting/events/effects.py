@@ -7,22 +7,18 @@ The rules, where several events are in force at once:
 - a declared multiplier wins over what was learned about the same event.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .days import Days, Floats, Ints, WallClock, reference_weekday, wall_clock
-from .model import NOTHING_AHEAD, Event, EventCalendar, EventOutlook, Kind
+from .model import Event, EventCalendar, Kind
 
 # Positions within an event: steps of the ramp before it, of the event itself, of the ramp after.
 RAMP, CORE = 4, 24
 POSITIONS = RAMP + CORE + RAMP
 SLOTS = 48  # half hours of a day
-_DAY = 86_400.0
-_LOOK = 300.0
-_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,42 +141,6 @@ class _Stack:
         total = np.where(self._declared > 0, self._rise, self._rise + self._fall)
         median, upper = np.exp(total)
         return Multipliers(median, upper)
-
-
-def outlook(
-    calendar: EventCalendar, effects: LearnedEffects, start: float, end: float
-) -> EventOutlook:
-    """What events mean for the time from now, `start`, to `end` (Unix seconds)."""
-    # A holiday reaches into the days around it, hence a day more on both sides.
-    around = list(calendar.occurrences(start - _DAY, end + _DAY))
-    if not around:
-        return NOTHING_AHEAD
-    ahead = [event for event in around if event.begins <= end and event.ceases > start]
-    breaks = [at for event in ahead for at in event.breaks if start < at < end]
-    times = np.unique([start, end, *breaks, *np.arange(start, end, _LOOK)])
-    found = multipliers(calendar, effects, times)
-    floor = max(
-        (
-            math.ceil(event.effect.min_replicas * event.share(float(at)))
-            for event in ahead
-            if event.effect.min_replicas is not None
-            for at in times
-        ),
-        default=0,
-    )
-    known = [event.name for event in ahead if _matters(event, effects)]
-    highest, now = float(found.upper.max()), float(found.upper[0])
-    return EventOutlook(
-        multiplier=highest,
-        rise=max(1.0, highest / now),
-        min_replicas=floor,
-        names=tuple(dict.fromkeys(known))[:_NAMED],
-    )
-
-
-def _matters(event: Event, effects: LearnedEffects) -> bool:
-    declared = event.effect.multiplier is not None or event.effect.min_replicas is not None
-    return declared or effects.of(event) is not None
 
 
 def positions(event: Event, times: Floats) -> Ints:

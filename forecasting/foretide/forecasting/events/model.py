@@ -135,15 +135,17 @@ class EventOutlook:
     """What events mean for a stretch of time that begins now.
 
     `multiplier` is the highest upper multiplier over it, 1 when there is none; `rise` how much
-    more that is than now (1 or more): demand now already carries what is going on now.
-    `min_replicas` is the highest declared floor, 0 when there is none. `names` says which events
-    were looked at, the earliest first.
+    more than demand now that makes (1 or more): what of an event's demand has come is in demand
+    now, and what is late is not. `min_replicas` is the highest declared floor, 0 when there is
+    none. `names` says which events were looked at, the earliest first. `unsure` says that an event
+    has begun and nobody knows what demand was before it, so nor whether its own has come.
     """
 
     multiplier: float = 1.0
     rise: float = 1.0
     min_replicas: int = 0
     names: tuple[str, ...] = ()
+    unsure: bool = False
 
 
 NOTHING_AHEAD = EventOutlook()
