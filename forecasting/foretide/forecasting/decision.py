@@ -187,8 +187,7 @@ def decide(
     proposed, source, metric = _largest(answers, current)
     hpa = max((answer.hpa for answer in answers if answer.hpa is not None), default=None)
     without = _without_forecast(hpa, answers, current, policy, memory)
-    keep = current if _kept(answers) else 0
-    guarded, spending = _guarded(proposed, without, keep, policy, memory, now)
+    guarded, spending = _guarded(proposed, without, _kept(answers, current), policy, memory, now)
     if guarded is not None:
         proposed = guarded.replicas
     stable = stabilize(
@@ -212,8 +211,8 @@ def decide(
     clamps = (guarded.by if guarded else None, stable.by, by_gate, limited.by)
     if spending is not None:
         # HPA has its maximum: what it would not have run saves nothing.
-        would_run = min(without, policy.max_replicas)
-        spending = spending.after(desired=limited.replicas, hpa=would_run, now=now)
+        runs = min(without, policy.max_replicas)
+        spending = spending.after(desired=limited.replicas, hpa=runs, now=now)
     return Decision(
         desired=limited.replicas,
         proposed=proposed,
@@ -234,11 +233,12 @@ def _outage(answers: Sequence[MetricAnswer]) -> bool:
     return any(answer.unavailable for answer in answers)
 
 
-def _kept(answers: Sequence[MetricAnswer]) -> bool:
-    """Whether replicas must not fall: less demand is not why fewer are asked for."""
-    return _outage(answers) or any(
+def _kept(answers: Sequence[MetricAnswer], current: int) -> int:
+    """The replicas that must stay, as less demand is not why fewer are asked for; 0 for none."""
+    waits = any(
         answer.hold is not None or isinstance(answer.untrusted, Awaited) for answer in answers
     )
+    return current if waits or _outage(answers) else 0
 
 
 def _without_forecast(
