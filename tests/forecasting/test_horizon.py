@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from foretide.forecasting.demand import Undecided
 from foretide.forecasting.events.effects import LearnedEffects
 from foretide.forecasting.events.model import Effect, Event, EventCalendar, Kind
 from foretide.forecasting.forecast import Forecast
@@ -135,3 +136,52 @@ def test_an_event_raises_all_bands_while_it_lasts(daily, make_request, seen):
         assert raised.lower_at(at) == pytest.approx(factor * seen.lower_at(at), rel=0.1)
         peaks = [one.upper_peak(at, at) for one in (raised, seen)]
         assert peaks[0] == pytest.approx(factor * peaks[1], rel=0.1)
+
+
+# The time of year
+
+
+def years(now, months):
+    """Hours of demand that is three times as high in winter as in summer, until now."""
+    times = now - 3_600.0 * np.arange(round(14 * 30.5 * 24), 0, -1)
+    season = np.exp(0.55 * np.cos(2 * np.pi * times / (365.25 * DAY)))
+    daily = 100 - 60 * np.cos(2 * np.pi * times / DAY)
+    week = np.where((times // DAY + 3) % 7 >= 5, 0.4, 1.0)
+    noise = np.random.default_rng(1).normal(1, 0.03, len(times))
+    whole = Series(float(times[0]), 3_600.0, season * daily * week * noise)
+    return whole.between(now - months * 30.5 * DAY, now)
+
+
+def foreseen(make_request, months, *, days=14, **changes):
+    """Foreseen from so many days, with so many months known from the store."""
+    now = 1_790_467_200.0  # the end of September
+    known = years(now, months)
+    changes = {"engine": "SeasonalNaive", "now": now, "step": 3_600.0, **changes}
+    return forecast(known.between(now - days * DAY, now), make_request(**changes), None, known)
+
+
+def test_with_thirteen_months_the_time_of_year_acts_and_is_named(make_request):
+    usual, yearly = foreseen(make_request, 12), foreseen(make_request, 14)
+    assert (usual.model, yearly.model) == ("SeasonalNaive", "SeasonalNaive+Yearly")
+    # What was a week ago, and has grown since.
+    assert np.mean(np.array(yearly.median) / usual.median) == pytest.approx(1.06, abs=0.03)
+
+
+def test_shorter_histories_change_nothing(make_request):
+    assert foreseen(make_request, 12) == foreseen(make_request, 1)
+
+
+@pytest.mark.parametrize(("days", "own"), [(14, False), (400, True)])
+def test_prophet_by_name_sees_the_year_itself_where_it_is_given_one(
+    make_request, monkeypatch, days, own
+):
+    given = []
+    monkeypatch.setattr("foretide.forecasting.horizon.engines_named", lambda names: names)
+
+    def choose(engines, history, context):
+        given.append(context)
+        return Undecided("Stopped", "it is seen what is needed")
+
+    monkeypatch.setattr("foretide.forecasting.horizon.choose", choose)
+    foreseen(make_request, 14, days=days, engine="Prophet")
+    assert (given[0].yearly is None) is own

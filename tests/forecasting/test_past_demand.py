@@ -105,3 +105,28 @@ def test_where_no_sample_is_known_the_peak_stands_for_it(past, prometheus):
 def test_samples_are_asked_for_only_where_a_plan_is_looked_for(past, prometheus):
     past(lookahead=None)
     assert all(asked["query"].startswith("max_over_time(") for asked in prometheus.asked)
+
+
+# The store
+
+
+class Stored:
+    """`StoredHistory` that knows as much as it is asked for."""
+
+    def extend(self, recent, start):
+        count = round((recent.end - start) / 300)
+        return Series(recent.end - 300 * count, 300.0, np.ones(count))
+
+    def keep(self, peaks):
+        return None
+
+
+def test_two_years_are_known_from_the_store_and_events_learned_from_400_days(past):
+    found = past(stored=Stored(), step=300.0)
+    starts = [NOW - part.start for part in (found.years, found.longest, found.coarse)]
+    assert starts == pytest.approx([731 * 86_400, 400 * 86_400, 43_200], abs=300)
+
+
+def test_without_a_store_all_that_is_known_is_what_prometheus_has(past):
+    found = past()
+    assert found.years is found.longest is found.coarse

@@ -227,3 +227,9 @@ def test_a_history_with_hardly_any_points_is_too_little(fit):
 
 def test_a_history_that_ended_days_ago_is_too_old(fit):
     assert fit(history(daily).iloc[:-144]).reason == "HistoryOld"
+
+
+@pytest.mark.parametrize(("days", "waves"), [(365, 0), (367, 3)])
+def test_a_year_is_looked_for_where_one_has_been_seen(days, waves):
+    seen = prophet_model._model(days * DAY).yearly_seasonality
+    assert (seen or 0) == waves
