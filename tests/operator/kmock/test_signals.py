@@ -2,6 +2,8 @@
 
 import pytest
 
+from foretide.forecasting.demand import Undecided
+
 # 80 a replica while there is no forecast.
 TIGHT = {"query": "demand", "perReplica": 100, "targetUtilization": 0.8}
 SALE = {"name": "sale", "start": "2026-03-02T12:02", "duration": "1h"}
@@ -88,6 +90,77 @@ async def test_events_are_not_counted_twice_where_the_forecast_knows_them(
     assert cluster.metric()["predicted"] == 3
     assert "event" not in cluster.metric()
     assert len(fitter.requests[-1].calendar) == 1
+
+
+async def test_an_event_counts_where_what_it_does_could_not_be_learned_for_the_forecast(
+    cluster, fitter, operator
+):
+    await cluster.deployment(replicas=2)
+    fitter.foresee(300)
+    fitter.look_ahead(unlearned=Undecided("LearningFailed", "no"))
+    await cluster.scaler(events=[{**SALE, "multiplier": 3}])
+    await operator.until(lambda: cluster.status().get("forecasts"))
+    await operator.until(lambda: cluster.metric().get("predicted") == 3)
+    assert cluster.metric()["event"] == 9
+
+
+@pytest.fixture
+def pass_minutes(clock):
+    """Ticks once a minute, for so many minutes."""
+
+    async def go(operator, minutes):
+        for _ in range(minutes):
+            clock.advance(60)
+            await operator.tick()
+
+    return go
+
+
+LATER = {**SALE, "start": "2026-03-02T12:20", "multiplier": 3}
+
+
+async def test_an_event_whose_demand_is_late_keeps_its_replicas(
+    cluster, demand, operator, pass_minutes
+):
+    await cluster.deployment(replicas=2)
+    await cluster.scaler(events=[LATER])
+    await operator.until(cluster.status)
+    await pass_minutes(operator, 30)
+    assert (cluster.source(), cluster.replicas()) == ("Event", 6)
+    demand.answer = 280
+    await pass_minutes(operator, 4)
+    assert cluster.replicas() == 6
+    assert cluster.source() == "Headroom"
+    demand.answer = 100
+    await pass_minutes(operator, 10)
+    assert cluster.replicas() == 2
+
+
+async def test_demand_that_comes_before_its_event_is_not_multiplied(
+    cluster, demand, operator, pass_minutes
+):
+    await cluster.deployment(replicas=2)
+    await cluster.scaler(events=[LATER])
+    await operator.until(cluster.status)
+    await pass_minutes(operator, 16)
+    demand.answer = 300
+    await pass_minutes(operator, 4)
+    assert cluster.replicas() == 6
+
+
+async def test_after_a_restart_during_an_event_nothing_is_taken_away_that_may_be_for_it(
+    cluster, clock, start, pass_minutes
+):
+    await cluster.deployment(replicas=6)
+    clock.advance(25 * 60)
+    await cluster.scaler(events=[LATER])
+    operator = await start()
+    await operator.until(cluster.status)
+    await pass_minutes(operator, 20)
+    assert cluster.replicas() == 6
+    assert cluster.condition("ScalingLimited") == ("True", "EventUnderWay")
+    await pass_minutes(operator, 42)
+    assert cluster.replicas() == 2
 
 
 async def test_what_is_wrong_with_an_event_is_told_and_scaling_goes_on(cluster, demand, operator):
