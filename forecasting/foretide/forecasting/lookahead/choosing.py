@@ -29,6 +29,8 @@ _AS_SAFE = 1e-4
 _CHEAPER = 0.985
 # Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
 _FOR_CALM, _FOR_SAFETY = 0.4, 0.5
+# So many times more for calm, where replicas would be changed more often than by HPA.
+_MORE_CALM = 2.0
 # Slack, and patience in minutes: from plans that follow closely to such as noise cannot move.
 _CALMS = (
     *((slack, 0) for slack in (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
@@ -164,6 +166,14 @@ def calm_share(target: float) -> float:
     return min(_FOR_CALM, max(0.0, 2.0 * (1 / target - 1) - 0.45))
 
 
+def _calmest(costs: "list[tuple[float, _Curve]]", affordable: float) -> "tuple[float, _Curve]":
+    """Of the plans that cost no more, the one that would have changed replicas least."""
+    return min(
+        (found for found in costs if found[0] <= affordable),
+        key=lambda found: (found[1].at_cost(found[0])[1].changes, found[0]),
+    )
+
+
 def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
     highest = hpa.replicas * _CHEAPER
     costs = [
@@ -177,11 +187,10 @@ def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float)
             "on this workload's past no plan would have been both safer and cheaper than HPA",
         )
         return Choice(target, reason, None, hpa)
-    affordable = least + calm_share(target) * (highest - least)
-    cost, curve = min(
-        (found for found in costs if found[0] <= affordable),
-        key=lambda found: (found[1].at_cost(found[0])[1].changes, found[0]),
-    )
+    share = calm_share(target)
+    cost, curve = _calmest(costs, least + share * (highest - least))
+    if curve.at_cost(cost)[1].changes > hpa.changes:
+        cost, curve = _calmest(costs, least + _MORE_CALM * share * (highest - least))
     plan, outcome = curve.at_cost(cost + _FOR_SAFETY * (highest - cost))
     return Choice(target, replace(plan, usual=usual), outcome, hpa)
 
