@@ -163,6 +163,19 @@ async def test_after_a_restart_during_an_event_nothing_is_taken_away_that_may_be
     assert cluster.replicas() == 2
 
 
+async def test_after_a_restart_during_an_event_the_history_says_what_demand_was_before(
+    cluster, clock, fitter, start, look_ahead
+):
+    await cluster.deployment(replicas=6)
+    clock.advance(25 * 60)
+    fitter.look_ahead(lambda request: look_ahead(1.9, at=request.now, recent=(100,) * 60))
+    await cluster.scaler(forecast={"engine": "Auto"}, events=[LATER])
+    operator = await start()
+    await operator.until(lambda: cluster.source() == "Event")
+    assert (cluster.metric()["predicted"], cluster.metric()["event"]) == (2, 6)
+    assert cluster.condition("ScalingLimited") == ("False", "WithinLimits")
+
+
 async def test_what_is_wrong_with_an_event_is_told_and_scaling_goes_on(cluster, demand, operator):
     await cluster.deployment(replicas=2)
     demand.answer = 250
