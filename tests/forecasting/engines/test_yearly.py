@@ -73,6 +73,15 @@ def test_nothing_known_tells_nothing(make_years):
     assert learn(replace(history, values=gone), "UTC", NO_EVENTS) is None
 
 
+def test_who_closes_at_weekends_has_a_year_all_the_same(make_years):
+    history = make_years(14)
+    closed = (history.times // DAY + 3) % 7 >= 5
+    found = learn(replace(history, values=np.where(closed, 0.0, history.values)), "UTC", NO_EVENTS)
+    ahead = history.end + DAY * np.arange(8)
+    truth = np.exp(season(ahead) - season(np.array([history.end])))
+    assert np.abs(found.multipliers(ahead) / truth - 1).max() < 0.06
+
+
 def flat(times):
     return np.zeros(len(times))
 
