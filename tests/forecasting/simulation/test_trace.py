@@ -56,3 +56,22 @@ def test_the_usual_step_ignores_gaps():
 def test_holding_keeps_times():
     fine = held(Series(3600.0, 1800.0, np.array([1.0, 2.0])), 60.0)
     assert (fine.start, fine.end, len(fine)) == (3600.0, 7200.0, 60)
+
+
+@pytest.mark.parametrize("beat", [0, 20, 55])
+def test_stamps_that_jitter_leave_no_minute_empty(beat):
+    minutes = 1_700_000_040.0 + beat + 60.0 * np.arange(2_000)
+    jittered = minutes + np.random.default_rng(1).uniform(-8, 8, len(minutes))
+    values = np.arange(len(minutes)) % 50 + 1.0
+    trace = Trace.of("jitter", jittered, values)
+    assert trace.demand.step == 60
+    assert trace.demand.values.tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("step", [11, 29, 45, 50, 55])
+def test_no_sample_is_lost_where_steps_do_not_divide_a_minute(step):
+    values = np.ones(2_000)
+    values[::37] = 9
+    trace = Trace.of("odd", step * np.arange(2_000.0), values)
+    rises = np.flatnonzero(np.diff(trace.demand.values) > 0)
+    assert len(rises) + 1 == len(values[::37])

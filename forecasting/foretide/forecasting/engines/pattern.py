@@ -115,15 +115,16 @@ def _average(simple: Values, truth: Values, share: Values) -> Values:
 def _ridge(views: Values, missed: Values, share: Values, penalty: Values) -> Values:
     """Least absolute deviations by reweighting, with a penalty at each knot (knots × views)."""
     count, wide = share.shape[1], views.shape[1]
-    design = (share[:, :, None] * views[:, None, :]).reshape(len(views), -1)
+    # Single precision: it is most of a fit's time, and the penalty keeps it well conditioned.
+    design = (share[:, :, None] * views[:, None, :]).reshape(len(views), -1).astype(np.float32)
     penalties = np.repeat(penalty, wide) * len(missed)
     found = np.zeros(count * wide)
     for _ in range(_REWEIGHTINGS):
         off = np.abs(missed - design @ found)
         floor = max(float(np.median(off)) / 2, 1e-9)
         weight = 1.0 / np.maximum(off, floor)
-        weighted = design * (weight / weight.mean())[:, None]
-        gram = weighted.T @ design
+        weighted = design * (weight / weight.mean()).astype(np.float32)[:, None]
+        gram = (weighted.T @ design).astype(float)
         gram[np.diag_indices_from(gram)] += penalties + 1e-9
         found = np.linalg.solve(gram, weighted.T @ missed)
     return found.reshape(count, wide)

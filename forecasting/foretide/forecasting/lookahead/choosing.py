@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import inf
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from ..series import Values
 from .plan import Plan, planned_peak, surprises
 
 _SAFETIES = np.array([0.3, 0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.75, 2.0, 2.3, 2.7, 3.2, 3.8, 4.5, 5.5])
+Counts = npt.NDArray[np.float32]
+Count = TypeVar("Count", Values, Counts)
 _MINUTE = 60.0
 _TOLERANCE = 0.1
 # Shares of 1: as safe as HPA within the resolution of a replay; cheaper than HPA by this at least.
@@ -34,9 +37,8 @@ _MORE_CALM = 2.0
 # Slack, and patience in minutes: from plans that follow closely to such as noise cannot move.
 _CALMS = (
     *((slack, 0) for slack in (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
-    *((slack, 5) for slack in (0.1, 0.3)),
-    *((slack, 15) for slack in (0.1, 0.3)),
-    *((slack, 30) for slack in (0.1, 0.3)),
+    *((0.3, patience) for patience in (5, 15, 30)),
+    (0.1, 15),
 )
 _EVENNESSES = (0.0, 0.5, 1.0)
 # A replay of a week is no proof: another evenness than 1 must be cheaper by this to be taken.
@@ -105,9 +107,8 @@ def choose(
 def _curves(peaks: Values, demand: Values, known: Values, workload: Workload) -> "list[_Curve]":
     """A curve for each calm and evenness; `peaks` has shape (evennesses x safeties, n)."""
     calms = [calm for calm in _CALMS if not (workload.fixed and calm[1])]
-    slack, patience = np.repeat(np.array(calms), len(peaks), axis=0).T
-    plans = np.tile(peaks, (len(calms), 1))
-    outcomes = _score(_planned(plans, known, slack, patience, workload), demand, workload)
+    slack, patience = np.array(calms).T
+    outcomes = _score(_planned(peaks, known, slack, patience, workload), demand, workload)
     count = len(_SAFETIES)
     starts = range(0, len(outcomes), count)
     return [
@@ -214,39 +215,40 @@ def _hpa(known: Values, target: float, workload: Workload) -> Values:
 
 def _planned(
     peaks: Values, known: Values, slack: Values, patience: Values, workload: Workload
-) -> Values:
-    """The replicas of each plan by the minute, shape (plans, n).
+) -> Counts:
+    """The replicas of each plan by the minute, shape (calms x peaks, n).
 
-    `slack` and `patience` (minutes) have shape (plans).
+    `peaks` has shape (peaks, n), in replicas; `slack` and `patience` (minutes) have shape (calms).
     """
     plans, minutes = peaks.shape
     # By the minute first: the loop below reads one minute of all plans at a time.
     reactive = np.ceil(known / workload.per_replica)[:, None]
     foreseen = np.ceil(peaks).T.copy()
-    need = np.maximum(foreseen, np.maximum(reactive, workload.min_replicas))
     surprised = foreseen < reactive
-    calm = np.ceil(need * (1 + slack / 3) * (1 - 1e-9))
-    most = np.floor(need * (1 + slack) + 1e-9)
-    surprises = np.zeros((max(1, workload.stabilization), plans))
-    # Each plan writes round its own window, so that what is older is gone.
+    need = np.maximum(foreseen, np.maximum(reactive, workload.min_replicas))
+    further = (1 + slack / 3)[:, None] * (1 - 1e-9)
+    within = (1 + slack)[:, None] * (1 + 1e-9)
+    surprises = np.zeros((max(1, workload.stabilization), len(slack), plans))
+    # Each writes round its own window, so that what is older is gone.
     windows = np.maximum(max(1, workload.foreseen), patience).astype(int)
-    proposals = np.zeros((windows.max(), plans))
-    every = np.arange(plans)
-    desired = np.empty((minutes, plans))
-    count = calm[0].copy()
+    proposals = np.zeros((windows.max(), len(slack), plans))
+    every = np.arange(len(slack))
+    desired = np.empty((minutes, len(slack), plans), dtype=np.float32)
+    count = np.ceil(need[0] * further)
     for minute in range(minutes):
-        steady = (count >= need[minute]) & (count <= most[minute])
-        asked = np.where(steady, count, calm[minute])
-        surprises[minute % len(surprises)] = np.where(surprised[minute], asked, 0.0)
-        proposals[minute % windows, every] = np.where(surprised[minute], 0.0, asked)
+        least, surprise = need[minute], surprised[minute]
+        steady = (count >= least) & (count <= np.floor(least * within))
+        asked = np.where(steady, count, np.ceil(least * further))
+        surprises[minute % len(surprises)] = np.where(surprise, asked, 0.0)
+        proposals[minute % windows, every] = np.where(surprise, 0.0, asked)
         highest = np.maximum(surprises.max(axis=0), proposals.max(axis=0))
-        highest = np.maximum(highest, asked)
-        count = np.where(asked > count, asked, np.minimum(count, highest))
+        # More is asked for at once; what was asked for before may keep what there is.
+        count = np.maximum(asked, np.minimum(count, highest))
         desired[minute] = count
-    return desired.T
+    return desired.reshape(minutes, -1).T
 
 
-def _score(desired: Values, demand: Values, workload: Workload) -> list[Outcome]:
+def _score(desired: Count, demand: Values, workload: Workload) -> list[Outcome]:
     ready = trailing_minimum(desired, workload.lead)
     under = demand > ready * workload.per_replica * (1 + 1e-9)
     changed = np.diff(desired, axis=1) != 0
@@ -254,7 +256,7 @@ def _score(desired: Values, demand: Values, workload: Workload) -> list[Outcome]
     return [Outcome(*map(float, one)) for one in zip(*figures, strict=True)]
 
 
-def trailing_minimum(desired: Values, lead: int) -> "npt.NDArray[np.float64]":
+def trailing_minimum(desired: Count, lead: int) -> Count:
     """What is ready: the least that was asked for in the last `lead` minutes, and now.
 
     A pod is ready `lead` minutes after it was asked for; those that are asked away meanwhile are

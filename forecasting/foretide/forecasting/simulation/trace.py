@@ -9,6 +9,8 @@ import numpy as np
 from ..series import Series, Values
 
 MINUTE = 60.0
+# Of stamps that keep to a beat, on a circle of one step, the mean is so long at least.
+_BEAT = 0.5
 # What the 0.999 quantile of demand needs, where nobody says what one replica carries.
 PEAK_REPLICAS = 50
 
@@ -48,9 +50,9 @@ class Trace:
         if at.size < 2:
             raise ValueError("a trace needs two samples at least")
         step = usual_step(at)
-        series = Series.from_samples(at, sampled, step)
-        # Whole seconds that divide a minute, so that minutes hold whole steps.
-        finest = MINUTE if step > MINUTE else MINUTE / max(1, round(MINUTE / step))
+        series = Series.from_samples(_steadied(at, step), sampled, step)
+        # Whole steps in a minute, and none longer than the samples': no peak may be lost.
+        finest = MINUTE if step > MINUTE else MINUTE / math.ceil(MINUTE / step - 1e-9)
         demand = held(series, finest)
         highest = float(np.nanquantile(demand.values, 0.999))
         if highest <= 0:
@@ -75,9 +77,29 @@ class Trace:
 
 
 def usual_step(times: Values) -> float:
-    """The step of a trace in seconds: the most frequent distance between its samples."""
-    distances, counts = np.unique(np.round(np.diff(times)), return_counts=True)
-    return float(max(1.0, distances[int(np.argmax(counts))]))
+    """The step of a trace in seconds: the most frequent distance between its samples.
+
+    Where none is frequent, as stamps jitter, it is the middle one.
+    """
+    found = np.round(np.diff(times))
+    distances, counts = np.unique(found, return_counts=True)
+    usual = int(np.argmax(counts))
+    clear = 2 * counts[usual] >= len(found)
+    return float(max(1.0, distances[usual] if clear else np.round(np.median(np.diff(times)))))
+
+
+def _steadied(times: Values, step: float) -> Values:
+    """Times moved alike, by half a step at most, so that each step holds one sample.
+
+    Stamps a few seconds around the full minute would leave one minute without a sample, and put
+    two into the next. Those that are on no beat at all stay where they are.
+    """
+    turns = np.exp(2j * np.pi * times / step).mean()
+    if abs(turns) < _BEAT:
+        return times
+    # Rounded, as a hair before the full step is the next one.
+    beat = round(float(np.angle(turns)) / (2 * np.pi) * step, 3) % step
+    return times + (step / 2 - beat)
 
 
 def held(series: Series, step: float) -> Series:
