@@ -30,12 +30,14 @@ def trace_of(options: argparse.Namespace) -> "Trace":
     from foretide.forecasting.simulation.trace import PEAK_REPLICAS, Trace
 
     lag = seconds("--metric-lag", options.metric_lag)
+    scrape = seconds("--scrape-interval", options.scrape_interval)
     per_replica = _quantity(options.per_replica)
     samples = _samples(options)
     for note in (*samples.notes, *_too_coarse(samples, options)):
         print(f"Note: {note}", file=sys.stderr)
     try:
         trace = Trace.of(samples.name, samples.times, samples.values, lag=lag)
+        trace = replace(trace, scrape=scrape)
     except ValueError as error:
         raise Refused(f"{samples.name}: {error}") from None
     highest = PEAK_REPLICAS * trace.per_replica

@@ -222,9 +222,11 @@ def test_an_event_that_began_before_anything_was_known_is_said_to_be_unsure(afte
 
 @pytest.fixture
 def play(monday, make_event):
-    """Ticks, as the operator's, from half an hour before a sale of two hours that triples demand of 1000 to an
-    hour after it; its demand comes so many seconds late. Returns the seconds short of replicas
-    from its start on, and by second (since the start) the replicas."""
+    """Ticks around a sale of two hours that triples demand of 1000, so many seconds late.
+
+    They begin half an hour before it and end an hour after it. Returns the seconds short of
+    replicas from its start on, and by second (since the start) the replicas.
+    """
 
     def run(late, *, trusted):
         calendar = EventCalendar((make_event(multiplier=3.0),))

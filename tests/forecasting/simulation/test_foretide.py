@@ -1,11 +1,14 @@
 """Foretide and Prophet in a replay: nothing is known before it has happened."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from foretide.forecasting.demand import Undecided
 from foretide.forecasting.lookahead import fitting
 from foretide.forecasting.simulation.foretide import FitSettings, ForetidePolicy, stages
+from foretide.forecasting.simulation.growth import surges
 from foretide.forecasting.simulation.policies import hpa, prophet_only
 from foretide.forecasting.simulation.prophet import foresight, prophet_forecasts
 from foretide.forecasting.simulation.replay import Setting, drive, replay
@@ -70,6 +73,31 @@ def test_a_lag_is_known_to_the_models(played, make_trace):
     # Demand of two minutes is not known yet: the window reaches so much further.
     assert model.window == 6
     assert model.recent.end == how.start
+
+
+def test_a_surge_that_nothing_foretold_is_met_as_the_operator_would(played, make_trace):
+    trace, how, fitted = played
+    values = trace.demand.values.copy()
+    first = 2 * DAY + 600
+    values[first : first + 10] = values[first] * 1.15 ** np.arange(10)
+    surging = make_trace(values)
+    growth = surges(surging, how)
+    assert growth
+    assert min(growth) > surging.demand.start + 60.0 * first
+    with_it = drive(surging, ForetidePolicy(surging, how, fitted, growth), how).counts
+    without = drive(surging, ForetidePolicy(surging, how, fitted, {}), how).counts
+    assert (with_it >= without)[: first + 60 - 2 * DAY].all()
+    assert with_it.sum() > without.sum()
+
+
+def test_a_query_that_looks_back_is_outlasted_in_a_replay_too(played):
+    trace, how, fitted = played
+    longer = replace(how, query_range=7_200.0)  # no plan is that patient
+    at_once = drive(trace, ForetidePolicy(trace, how, fitted, {}), how).counts
+    later = drive(trace, ForetidePolicy(trace, longer, fitted, {}), longer).counts
+    assert later.sum() > at_once.sum()
+    stage = next(iter(stages(trace, longer, (0.7,), FITS)))
+    assert stage.model.choice(0.7).expected.replicas > fitted[0].model.choice(0.7).expected.replicas
 
 
 def test_prophet_is_fitted_to_what_was_known_and_read_over_the_lead_time(played, make_trace):

@@ -1,5 +1,7 @@
 """Traces: their grid, what is known of them when, and what a replica carries."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,3 +77,12 @@ def test_no_sample_is_lost_where_steps_do_not_divide_a_minute(step):
     trace = Trace.of("odd", step * np.arange(2_000.0), values)
     rises = np.flatnonzero(np.diff(trace.demand.values) > 0)
     assert len(rises) + 1 == len(values[::37])
+
+
+def test_demand_is_known_at_the_next_scrape(make_trace):
+    trace = replace(make_trace([1.0, 2.0, 3.0, 4.0], lag=10.0), scrape=30.0)
+    start = trace.demand.start
+    known = trace.known_at(start + np.array([60.0, 69.0, 70.0, 99.0, 130.0, 190.0]))
+    np.testing.assert_array_equal(known, [np.nan, np.nan, 1.0, 1.0, 2.0, 3.0])
+    assert trace.late == 10.0
+    assert replace(trace, scrape=45.0).late == 55.0

@@ -40,7 +40,8 @@ class Contest:
     """What is played. Durations are in seconds, `start` in Unix seconds.
 
     Before `start` the trace is history only. `jitter` is the share of the delay by which pods
-    differ, for each of the `seeds` anew; scores are means over the seeds.
+    differ, for each of the `seeds` anew; scores are means over the seeds. `query_range` is how far
+    back the query looks: so long at least Foretide looks back before it scales down.
     """
 
     trace: Trace
@@ -54,6 +55,7 @@ class Contest:
     min_replicas: int = 2
     max_replicas: int = 1_000
     fits: FitSettings = FIT_SETTINGS
+    query_range: float = 0.0
 
     def asking(self, delay: float, target: float) -> Setting:
         """The setting as policies know it: their lead time is the 0.9 quantile of the delays."""
@@ -70,6 +72,7 @@ class Contest:
             seed=seed,
             min_replicas=self.min_replicas,
             max_replicas=self.max_replicas,
+            query_range=self.query_range,
         )
 
     @property

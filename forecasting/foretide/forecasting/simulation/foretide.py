@@ -70,7 +70,7 @@ def stages(
     """Fit along the trace, each time on what was known then, and predict until the next fit."""
     minutes = trace.minutes()
     # What the lag hides is not known yet: the models see demand so many minutes late.
-    late = math.ceil(trace.lag / STEP)
+    late = math.ceil(trace.late / STEP)
     values = np.concatenate([np.full(late, np.nan), minutes.values])[: len(minutes)]
     begin = math.floor((setting.start - minutes.start) / STEP + 1e-9)
     every, back = round(fits.refit_every / STEP), round(fits.history / STEP)

@@ -19,8 +19,9 @@ PEAK_REPLICAS = 50
 class Trace:
     """Demand on a grid of at most a minute, and the load that one replica carries safely.
 
-    A value of the original trace is held until the next one; it is known when its step has ended,
-    and `lag` seconds later. `coarse` says that the original steps were longer than a minute.
+    A value of the original trace is held until the next one; it is known at the first scrape after
+    its step has ended (`scrape` seconds lie between two; 0: at once), and `lag` seconds later.
+    `coarse` says that the original steps were longer than a minute.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Trace:
     per_replica: float
     lag: float = 0.0
     coarse: bool = False
+    scrape: float = 0.0
 
     @classmethod
     def of(
@@ -68,9 +70,18 @@ class Trace:
         """The peak of each minute, on whole minutes."""
         return self.demand.coarser(MINUTE)
 
+    @property
+    def late(self) -> float:
+        """For how long (seconds) the peak of a whole minute is not known yet, at the most."""
+        inside = self.scrape > 0 and MINUTE % self.scrape > 0
+        return self.lag + (self.scrape if inside else 0.0)
+
     def known_at(self, moments: Values) -> Values:
         """The newest demand that is known at each moment (Unix seconds); NaN inside gaps."""
-        last = np.floor((moments - self.lag - self.demand.start) / self.demand.step + 1e-9) - 1
+        scraped = moments - self.lag
+        if self.scrape > 0:
+            scraped = np.floor(scraped / self.scrape + 1e-9) * self.scrape
+        last = np.floor((scraped - self.demand.start) / self.demand.step + 1e-9) - 1
         inside = (last >= 0) & (last < len(self.demand))
         index = np.clip(last, 0, len(self.demand) - 1).astype(int)
         return np.where(inside, self.demand.values[index], np.nan)

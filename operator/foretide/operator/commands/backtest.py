@@ -42,6 +42,7 @@ _QUICK = 4 * _DAY
 _LEAST = _DAY / 2
 _QUICK_TARGETS = (1.0, 0.85, 0.7, 0.55)
 _UNBOUNDED = 100_000
+_MOST_DAYS = 3_650
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -134,6 +135,12 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
         default="0s",
         metavar="DURATION",
         help="for how long demand is not known yet (default: %(default)s)",
+    )
+    workload.add_argument(
+        "--scrape-interval",
+        default="0s",
+        metavar="DURATION",
+        help="how far apart Prometheus' scrapes are (default: demand is seen at once)",
     )
     workload.add_argument(
         "--time-zone",
@@ -232,6 +239,7 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
         Contestant,
         history_needed,
     )
+    from foretide.forecasting.promql import longest_range
     from foretide.forecasting.simulation.foretide import FitSettings
 
     from ..api.predictivescaler import OBJECT_NAME
@@ -244,8 +252,10 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
     most = _UNBOUNDED if options.max_replicas is None else options.max_replicas
     if not 1 <= options.min_replicas <= most:
         raise Refused("--min-replicas must be 1 at least, and --max-replicas no less than that")
-    if (options.days is not None and options.days <= 0) or options.jobs < 1:
-        raise Refused("--days and --jobs must be more than 0")
+    if options.days is not None and not 0 < options.days <= _MOST_DAYS:
+        raise Refused(f"--days must be more than 0, and {_MOST_DAYS} at most")
+    if options.jobs < 1:
+        raise Refused("--jobs must be more than 0")
     trace = trace_of(options)
     start = trace.demand.start + history_needed(trace)
     if trace.demand.end - start < _LEAST:
@@ -266,6 +276,7 @@ def _contest(options: argparse.Namespace) -> "tuple[Contest, set[float]]":
         min_replicas=options.min_replicas,
         max_replicas=most,
         fits=FitSettings(zone=zone),
+        query_range=longest_range(options.query or ""),
     )
     return contest, shown
 
