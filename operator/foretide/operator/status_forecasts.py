@@ -83,11 +83,16 @@ def _lookahead(model: LookaheadModel, plan: Plan | Undecided | None, utilization
             "quantile": None if quantile is None else round(quantile, 5),
             "coverage": None if quantile is None else figure(coverage_at(model, quantile), 4),
             "slack": f"{plan.slack:.3g}" if isinstance(plan, Plan) else None,
+            "patience": _patience(plan) if isinstance(plan, Plan) else None,
             "expected": _outcome(choice.expected) if chosen and choice else None,
             "hpa": None if choice is None else _outcome(choice.hpa),
             "message": plan.message[:_LONGEST_MESSAGE] if isinstance(plan, Undecided) else None,
         }
     )
+
+
+def _patience(plan: Plan) -> str | None:
+    return format_duration(plan.patience) if plan.patience else None
 
 
 def coverage_at(model: LookaheadModel, quantile: float) -> float:

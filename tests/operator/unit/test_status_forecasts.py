@@ -12,7 +12,7 @@ from foretide.operator.report import MetricReport
 from foretide.operator.status_forecasts import coverage_at, forecasts_status
 
 NOON = 1_790_000_000.0
-PLAN = Plan(safety=1.82, slack=0.15)
+PLAN = Plan(safety=1.82, slack=0.15, patience=900.0)
 NONE = Undecided("NoBetterThanReactive", "no plan would have been better")
 GOOD = Choice(0.7, PLAN, Outcome(12.44, 0.0003), Outcome(15.1, 0.0031))
 
@@ -61,6 +61,7 @@ def test_a_plan_is_told_with_what_the_past_says_of_it_and_of_hpa(tell, lookahead
             "quantile": 0.98486,
             "coverage": "0.981",
             "slack": "0.15",
+            "patience": "15m",
             "expected": {"replicas": "12.44", "lackingPercent": "0.03"},
             "hpa": {"replicas": "15.1", "lackingPercent": "0.31"},
         },

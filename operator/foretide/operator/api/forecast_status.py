@@ -33,11 +33,15 @@ class LookaheadStatus(ApiModel):
     )
     coverage: str | None = Field(
         default=None,
-        description="The share of the time for which a quantile of this name really covered the maximum, on days that the model had not seen.",
+        description="The share of the time for which a quantile of this name really covered the maximum, on the newest days of the history, which neither the model nor its calibration had seen.",
     )
     slack: str | None = Field(
         default=None,
         description="Share by which replicas may exceed what is planned for before any are taken away.",
+    )
+    patience: str | None = Field(
+        default=None,
+        description="For how long what was planned for is not taken away again; absent where it is at once.",
     )
     expected: OutcomeStatus | None = Field(
         default=None, description="What the plan would have come to on the last days."
@@ -54,7 +58,7 @@ class ForecastStatus(ApiModel):
     metric: str = Field(description="Name of the metric.")
     model: str | None = Field(
         default=None,
-        description="The engine, or engines, of the forecast of the hours ahead; absent where there is none.",
+        description="The engine, or engines, of the forecast of the hours ahead (+Yearly: the time of year has a say); absent where there is none.",
     )
     quantile: float | None = Field(
         default=None, description="The upper quantile of the forecast of the hours ahead."
