@@ -203,6 +203,14 @@ def _surge(at: Glance) -> Surge | None:
         lead_time=at.whole.lead_time,
         limits=at.spec.surge.limits(at.policy.capacity(at.whole.max_replicas)),
     )
+    demand, policy = readings[-1][1], at.policy
+    found = at.scaler.surge_trust[at.name].see(
+        found,
+        demand,
+        enough=policy.capacity(policy.replicas_for(demand / policy.target_utilization)),
+        lead_time=at.whole.lead_time,
+        now=at.now,
+    )
     if found is None or not at.measured.waiting:
         return found
     return replace(found, predicted=found.predicted + at.measured.waiting)

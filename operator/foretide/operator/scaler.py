@@ -14,6 +14,7 @@ from foretide.forecasting.decision import Memory, ScalingPolicy
 from foretide.forecasting.lead_time import LeadTime, StartHistory, learn
 from foretide.forecasting.recent import RecentDemand
 from foretide.forecasting.shadow import Shadow
+from foretide.forecasting.surge_trust import SurgeMeter
 from foretide.forecasting.trust import TrustMeter
 
 from .api.metrics import MetricSpec
@@ -68,6 +69,9 @@ class Scaler:
         default_factory=lambda: defaultdict(RecentDemand)
     )
     trust: defaultdict[str, TrustMeter] = field(default_factory=lambda: defaultdict(TrustMeter))
+    surge_trust: defaultdict[str, SurgeMeter] = field(
+        default_factory=lambda: defaultdict(SurgeMeter)
+    )
     readings: defaultdict[str, Readings] = field(
         default_factory=lambda: defaultdict(lambda: deque(maxlen=_MOST_READINGS))
     )

@@ -34,6 +34,8 @@ _CHEAPER = 0.985
 _FOR_CALM, _FOR_SAFETY = 0.4, 0.5
 # So many times more for calm, where replicas would be changed more often than by HPA.
 _MORE_CALM = 2.0
+# As a share of HPA's changes: what is spent on fewer than these would be missed elsewhere.
+_CALM_ENOUGH = 0.5
 # Slack, and patience in minutes: from plans that follow closely to such as noise cannot move.
 _CALMS = (
     *((slack, 0) for slack in (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
@@ -167,12 +169,16 @@ def calm_share(target: float) -> float:
     return min(_FOR_CALM, max(0.0, 2.0 * (1 / target - 1) - 0.45))
 
 
-def _calmest(costs: "list[tuple[float, _Curve]]", affordable: float) -> "tuple[float, _Curve]":
-    """Of the plans that cost no more, the one that would have changed replicas least."""
-    return min(
-        (found for found in costs if found[0] <= affordable),
-        key=lambda found: (found[1].at_cost(found[0])[1].changes, found[0]),
-    )
+def _calm(
+    costs: "list[tuple[float, _Curve]]", affordable: float, hpa: float
+) -> "tuple[float, _Curve]":
+    """Of the plans that are affordable the cheapest that is calm enough, or else the calmest."""
+
+    def order(found: "tuple[float, _Curve]") -> tuple[float, float]:
+        changes = found[1].at_cost(found[0])[1].changes
+        return max(changes, _CALM_ENOUGH * hpa), found[0]
+
+    return min((found for found in costs if found[0] <= affordable), key=order)
 
 
 def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
@@ -189,9 +195,9 @@ def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float)
         )
         return Choice(target, reason, None, hpa)
     share = calm_share(target)
-    cost, curve = _calmest(costs, least + share * (highest - least))
+    cost, curve = _calm(costs, least + share * (highest - least), hpa.changes)
     if curve.at_cost(cost)[1].changes > hpa.changes:
-        cost, curve = _calmest(costs, least + _MORE_CALM * share * (highest - least))
+        cost, curve = _calm(costs, least + _MORE_CALM * share * (highest - least), hpa.changes)
     plan, outcome = curve.at_cost(cost + _FOR_SAFETY * (highest - cost))
     return Choice(target, replace(plan, usual=usual), outcome, hpa)
 

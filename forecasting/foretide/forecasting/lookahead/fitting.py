@@ -17,11 +17,11 @@ from .model import LookaheadModel, coverage_of
 from .plan import LEVELS, calibrate, shifted, to_demand
 from .trees import Trees
 
-_ROUNDS = 80
+_ROUNDS = 50
 _PARAMETERS = {
     "objective": "quantile",
     "num_leaves": 15,
-    "learning_rate": 0.08,
+    "learning_rate": 0.12,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.7,
     "bagging_fraction": 0.7,

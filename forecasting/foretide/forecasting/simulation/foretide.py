@@ -15,6 +15,7 @@ from ..lookahead.fitting import LookaheadRequest, fit
 from ..lookahead.model import LookaheadModel, to_peaks
 from ..lookahead.plan import Plan
 from ..series import Series, Values
+from ..surge_trust import SurgeMeter
 from ..trust import Foreseen, TrustMeter, judged
 from .decider import Decider, behavior_of
 from .growth import Surges, surges
@@ -139,22 +140,31 @@ class ForetidePolicy:
         for stage in fitted:
             self._peaks += stage.peaks(setting.utilization, self._start)
         self._decider = Decider(trace, setting)
-        self._trust = TrustMeter()
+        self._trust, self._surges = TrustMeter(), SurgeMeter()
         self._growth = surges(trace, setting) if growth is None else growth
 
     def step(self, demand: float | None, replicas: int, now: float) -> int:
         """See `Policy`."""
         forecast: Foreseen = self._forecast(now)
+        surge = self._growth.get(now)
         if demand is not None:
+            metric = self._decider.metric
+            surge = self._surges.see(
+                surge,
+                demand,
+                enough=metric.capacity(metric.replicas_for(demand / metric.target_utilization)),
+                lead_time=self._setting.delay,
+                now=now,
+            )
             forecast = judged(
                 self._trust,
                 forecast,
-                self._decider.metric,
+                metric,
                 demand,
                 lead_time=self._setting.delay,
                 now=now,
             )
-        return self._decider.step(demand, forecast, replicas, now, surge=self._growth.get(now))
+        return self._decider.step(demand, forecast, replicas, now, surge=surge)
 
     def _forecast(self, now: float) -> PeakForecast | Undecided:
         minute = int((now - self._start) // STEP) - self._first
