@@ -178,8 +178,9 @@ def test_history_in_other_steps_is_refused(daily):
 
 def test_numpy_trees_answer_as_lightgbm_does(history, quick):
     past = Past.of(history.values, start=history.start, window=4, zone="UTC")
-    learned = learn(past, past.moments())
-    table, _ = past.table(past.moments()[::37])
+    examples = past.examples(past.moments())
+    learned = learn(examples)
+    table = examples[::37].table
     theirs = np.array([booster.predict(table) for booster in learned.boosters])
     assert np.allclose(learned.trees().predict(table), theirs, rtol=1e-5, atol=1e-5)
 

@@ -5,6 +5,7 @@ in units of its usual size at that lead: its median (where demand will be off) a
 sure one may be). Runs in a worker process: it imports LightGBM.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +65,17 @@ class Boosted:
         seen = _features(history, context, patterns, views, mean, origins, leads)
         return _Trees(
             linear,
-            _train(seen, missed, "l1"),
-            _train(seen, np.abs(missed), "l2"),
+            *_train(seen, (("l1", missed), ("l2", np.abs(missed)))),
         )
 
 
-def _train(seen: Values, wanted: Values, objective: str) -> Any:
-    data = lightgbm.Dataset(seen, wanted, free_raw_data=True)
-    return lightgbm.train({**_PARAMETERS, "objective": objective}, data, _ROUNDS)
+def _train(seen: Values, wanted: "tuple[tuple[str, Values], ...]") -> Iterator[Any]:
+    """A booster for each objective and what it is to say, on features that are binned once."""
+    data = lightgbm.Dataset(seen, wanted[0][1], params=_PARAMETERS, free_raw_data=False)
+    data.construct()
+    for objective, values in wanted:
+        data.set_label(values)
+        yield lightgbm.train({**_PARAMETERS, "objective": objective}, data, _ROUNDS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

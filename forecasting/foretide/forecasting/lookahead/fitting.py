@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
 from ..demand import Undecided
 from ..series import Series, Values
@@ -17,11 +18,14 @@ from .model import LookaheadModel, coverage_of
 from .plan import LEVELS, calibrate, shifted, to_demand
 from .trees import Trees
 
-_ROUNDS = 50
+_ROUNDS = 80
+# The lower quantiles are learned sooner than the tail, of which each minute tells little.
+_ROUNDS_BELOW = 50
+_TAIL = 0.9
 _PARAMETERS = {
     "objective": "quantile",
     "num_leaves": 15,
-    "learning_rate": 0.12,
+    "learning_rate": 0.08,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.7,
     "bagging_fraction": 0.7,
@@ -87,12 +91,32 @@ class Past:
         good &= peaks_ahead((~self.usable).astype(float), at, self.window) < 1
         return at[good]
 
-    def table(self, at: Indices) -> tuple[Values, Values]:
-        """Features and levels."""
+    def examples(self, at: Indices) -> "Examples":
+        """These moments with all that there is to learn from them."""
         rows = features(
             self.values, at, start=self.start, window=self.window, unit=self.unit, zone=self.zone
         )
-        return rows.table, rows.level
+        came = np.log(peaks_ahead(self.values, at, self.window) + self.unit) - rows.level
+        return Examples(at, rows.table, rows.level, came, self.unit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Moments (n) as rows: features (n, features), level, and what came relative to it, in logs."""
+
+    at: Indices
+    table: Values
+    level: Values
+    came: Values
+    unit: float
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, which: "slice | npt.NDArray[np.bool_]") -> "Examples":
+        return Examples(
+            self.at[which], self.table[which], self.level[which], self.came[which], self.unit
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,43 +129,48 @@ class Learned:
         """The same as plain arrays."""
         return Trees.of_boosters([booster.dump_model() for booster in self.boosters])
 
-    def quantiles(self, past: Past, at: Indices) -> Values:
+    def quantiles(self, asked: Examples) -> Values:
         """The quantiles of the coming maximum at these moments, shape (levels, n)."""
-        table, level = past.table(at)
-        answers = [booster.predict(table, num_threads=1) for booster in self.boosters]
-        return to_demand(np.asarray(answers), level, past.unit)
+        answers = [booster.predict(asked.table, num_threads=1) for booster in self.boosters]
+        return to_demand(np.asarray(answers), asked.level, asked.unit)
 
 
-def learn(past: Past, moments: Indices) -> Learned | None:
+def learn(examples: Examples) -> Learned | None:
     """Learn from these moments; None where there are too few."""
-    thinned = moments[:: max(1, -(-len(moments) // _MOST_ROWS))]
-    table, level = past.table(thinned)
-    target = np.log(peaks_ahead(past.values, thinned, past.window) + past.unit) - level
-    known = np.isfinite(target)
-    if known.sum() < _FEWEST_ROWS:
+    thinned = examples[:: max(1, -(-len(examples) // _MOST_ROWS))]
+    thinned = thinned[np.isfinite(thinned.came)]
+    if len(thinned) < _FEWEST_ROWS:
         return None
-    data = lgb.Dataset(table[known], target[known], params=_PARAMETERS, free_raw_data=False)
+    data = lgb.Dataset(thinned.table, thinned.came, params=_PARAMETERS, free_raw_data=False)
     data.construct()
     return Learned(
-        tuple(lgb.train({**_PARAMETERS, "alpha": quantile}, data, _ROUNDS) for quantile in LEVELS)
+        tuple(
+            lgb.train(
+                {**_PARAMETERS, "alpha": level},
+                data,
+                _ROUNDS if level >= _TAIL else min(_ROUNDS, _ROUNDS_BELOW),
+            )
+            for level in LEVELS
+        )
     )
 
 
-def out_of_sample(past: Past, moments: Indices, folds: int = 2) -> Values | None:
+def out_of_sample(examples: Examples, folds: int = 2) -> Values | None:
     """Quantiles for moments by boosters that have not seen their days, shape (levels, n).
 
     Whole days in turn (shorter blocks where there are few days) go to the folds: neighbouring
     minutes share most of their windows, so anything finer would let them see the answer.
     """
+    moments = examples.at
     days = max(1, (int(moments[-1]) - int(moments[0])) // 1_440) if len(moments) else 1
     block = 1_440 if days >= 2 * folds else max(120, (len(moments) // (2 * folds)))
     fold = (moments // block) % folds
     answers = np.full((len(LEVELS), len(moments)), np.nan)
     for number in range(folds):
-        learned = learn(past, moments[fold != number])
+        learned = learn(examples[fold != number])
         if learned is None:
             return None
-        answers[:, fold == number] = learned.quantiles(past, moments[fold == number])
+        answers[:, fold == number] = learned.quantiles(examples[fold == number])
     return answers
 
 
@@ -192,10 +221,11 @@ def fit(
         usable=usable,
     )
     moments = past.moments()
-    learned = learn(past, moments) if len(moments) else None
-    if learned is None:
+    examples = past.examples(moments) if len(moments) else None
+    learned = None if examples is None else learn(examples)
+    if examples is None or learned is None:
         return Undecided("TooLittleHistory", "too few minutes of the history are usable")
-    quantiles = out_of_sample(past, moments)
+    quantiles = out_of_sample(examples)
     peaks = peaks_ahead(past.values, moments, past.window)
     if quantiles is None:
         quantiles = np.full((len(LEVELS), len(moments)), np.nan)
