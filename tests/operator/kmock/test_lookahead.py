@@ -110,11 +110,11 @@ async def test_a_quantile_that_is_given_acts_where_no_plan_is_found(cluster, for
 async def test_a_forecast_that_goes_wrong_today_stops_acting_today(
     cluster, clock, demand, operator, foreseen, live
 ):
-    """It foresees a third of demand: short wherever HPA would not have been."""
+    """It foresees a third of demand, which outgrows the room that a surprise leaves."""
     await foreseen(0.3, replicas=2)
     await live(3)
     for _ in range(14):
-        demand.answer *= 1.12
+        demand.answer *= 1.2
         await live(1)
     assert cluster.condition("ForecastTrusted") == ("False", "Distrusted")
     assert cluster.metric()["trust"] == "Distrusted"
@@ -129,7 +129,7 @@ async def test_trust_is_lost_over_a_restart(
     await foreseen(0.3, replicas=2)
     await live(3)
     for _ in range(14):
-        demand.answer *= 1.12
+        demand.answer *= 1.2
         await live(1)
     assert cluster.metric()["trust"] == "Distrusted"
     await operator.stop()
