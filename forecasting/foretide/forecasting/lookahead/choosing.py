@@ -5,7 +5,7 @@ foresees. The replay finds what HPA would have cost at that target, and for how 
 have been too few. Among the plans that would have been at least as safe it finds the cheapest, and
 then goes half of the way back to HPA's cost: the gain is shared between cost and safety, and a
 past that is no better than the future leaves room for error on both sides. A part of the gain may
-be spent on calm before: on the plan that would have changed replicas least. Where no plan would
+be spent on calm before: on a plan that would have changed replicas seldom. Where no plan would
 have been both safer and cheaper, the forecast has not earned to be acted on.
 """
 
@@ -32,10 +32,10 @@ _AS_SAFE = 1e-4
 _CHEAPER = 0.985
 # Which share of the gain may be spent on changing replicas seldom, and of the rest on safety.
 _FOR_CALM, _FOR_SAFETY = 0.4, 0.5
-# So many times more for calm, where replicas would be changed more often than by HPA.
-_MORE_CALM = 2.0
 # As a share of HPA's changes: what is spent on fewer than these would be missed elsewhere.
 _CALM_ENOUGH = 0.5
+# As a multiple of the fewest changes that can be afforded: the last of calm is the dearest.
+_NEARLY = 1.1
 # Slack, and patience in minutes: from plans that follow closely to such as noise cannot move.
 _CALMS = (
     *((slack, 0) for slack in (0.02, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3)),
@@ -172,13 +172,13 @@ def calm_share(target: float) -> float:
 def _calm(
     costs: "list[tuple[float, _Curve]]", affordable: float, hpa: float
 ) -> "tuple[float, _Curve]":
-    """Of the plans that are affordable the cheapest that is calm enough, or else the calmest."""
-
-    def order(found: "tuple[float, _Curve]") -> tuple[float, float]:
-        changes = found[1].at_cost(found[0])[1].changes
-        return max(changes, _CALM_ENOUGH * hpa), found[0]
-
-    return min((found for found in costs if found[0] <= affordable), key=order)
+    """Of the plans that are affordable the cheapest that is calm enough, or nearly the calmest."""
+    known = [
+        (cost, curve.at_cost(cost)[1].changes, curve) for cost, curve in costs if cost <= affordable
+    ]
+    enough = max(_CALM_ENOUGH * hpa, _NEARLY * min(changes for _, changes, _ in known))
+    calm = [(cost, curve) for cost, changes, curve in known if changes <= enough]
+    return min(calm, key=lambda found: found[0])
 
 
 def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
@@ -196,8 +196,6 @@ def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float)
         return Choice(target, reason, None, hpa)
     share = calm_share(target)
     cost, curve = _calm(costs, least + share * (highest - least), hpa.changes)
-    if curve.at_cost(cost)[1].changes > hpa.changes:
-        cost, curve = _calm(costs, least + _MORE_CALM * share * (highest - least), hpa.changes)
     plan, outcome = curve.at_cost(cost + _FOR_SAFETY * (highest - cost))
     return Choice(target, replace(plan, usual=usual), outcome, hpa)
 
