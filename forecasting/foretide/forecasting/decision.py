@@ -110,17 +110,12 @@ class Memory:
         recent = tuple(
             past for past in self.recommendations if past.at > min(horizon, now - past.patience)
         )
-        return replace(
-            self,
-            recommendations=(
-                *recent,
-                Recommendation(
-                    now,
-                    decision.proposed,
-                    foreseen=decision.foreseen,
-                    patience=decision.patience,
-                ),
-            ),
+        made = Recommendation(
+            now, decision.proposed, foreseen=decision.foreseen, patience=decision.patience
+        )
+        return Memory(
+            recommendations=(*recent, made),
+            changes=self.changes,
             spending=decision.spending or self.spending,
             slo=decision.slo.state if decision.slo else self.slo,
         )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -170,6 +170,5 @@ class ForetidePolicy:
         minute = int((now - self._start) // STEP) - self._first
         if not 0 <= minute < len(self._peaks):
             return _NOT_YET
-        found = self._peaks[minute]
         # Between two minutes it is the same forecast that is asked again.
-        return found if isinstance(found, Undecided) else replace(found, until=now + STEP)
+        return self._peaks[minute]
