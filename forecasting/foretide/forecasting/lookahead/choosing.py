@@ -169,35 +169,55 @@ def calm_share(target: float) -> float:
     return min(_FOR_CALM, max(0.0, 2.0 * (1 / target - 1) - 0.45))
 
 
-def _calm(
-    costs: "list[tuple[float, _Curve]]", affordable: float, hpa: float
-) -> "tuple[float, _Curve]":
-    """Of the plans that are affordable the cheapest that is calm enough, or nearly the calmest."""
-    known = [
-        (cost, curve.at_cost(cost)[1].changes, curve) for cost, curve in costs if cost <= affordable
-    ]
-    enough = max(_CALM_ENOUGH * hpa, _NEARLY * min(changes for _, changes, _ in known))
-    calm = [(cost, curve) for cost, changes, curve in known if changes <= enough]
-    return min(calm, key=lambda found: found[0])
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A curve, what its plan costs that is as safe as HPA, and what comes of the one to be taken.
+
+    That goes half of the way from there to `highest`, which is what HPA costs, nearly.
+    """
+
+    cost: float
+    curve: _Curve
+    plan: Plan
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, curve: _Curve, hpa: Outcome, highest: float) -> "_Candidate | None":
+        """None where no plan on the curve is as safe as HPA."""
+        cost = curve.safe_cost(hpa.under) * (1 + _UNUSUAL * (1 - curve.evenness))
+        if not np.isfinite(cost):
+            return None
+        return cls(cost, curve, *curve.at_cost(cost + _FOR_SAFETY * max(0.0, highest - cost)))
+
+
+def _calm(candidates: Sequence[_Candidate], hpa: float) -> _Candidate:
+    """The cheapest that is calm enough, or nearly the calmest; `hpa` is how often HPA changes."""
+    fewest = min(one.outcome.changes for one in candidates)
+    enough = max(_CALM_ENOUGH * hpa, _NEARLY * fewest)
+    calm = [one for one in candidates if one.outcome.changes <= enough]
+    return min(calm, key=lambda one: one.cost)
 
 
 def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float) -> Choice:
     highest = hpa.replicas * _CHEAPER
-    costs = [
-        (curve.safe_cost(hpa.under) * (1 + _UNUSUAL * (1 - curve.evenness)), curve)
-        for curve in curves
+    candidates = [
+        one for curve in curves if (one := _Candidate.of(curve, hpa, highest)) is not None
     ]
-    least = min(cost for cost, _ in costs)
+    least = min((one.cost for one in candidates), default=inf)
     if least > highest:
         reason = Undecided(
             "NoBetterThanReactive",
             "on this workload's past no plan would have been both safer and cheaper than HPA",
         )
         return Choice(target, reason, None, hpa)
-    share = calm_share(target)
-    cost, curve = _calm(costs, least + share * (highest - least), hpa.changes)
-    plan, outcome = curve.at_cost(cost + _FOR_SAFETY * (highest - cost))
-    return Choice(target, replace(plan, usual=usual), outcome, hpa)
+    affordable = least + calm_share(target) * (highest - least)
+    candidates = [one for one in candidates if one.cost <= affordable]
+    # Patience costs safety: it is for where noise would move replicas more often than HPA does.
+    hasty = [one for one in candidates if not one.curve.patience]
+    chosen = _calm(hasty or candidates, hpa.changes)
+    if chosen.outcome.changes > hpa.changes:
+        chosen = _calm(candidates, hpa.changes)
+    return Choice(target, replace(chosen.plan, usual=usual), chosen.outcome, hpa)
 
 
 def _hpa(known: Values, target: float, workload: Workload) -> Values:
