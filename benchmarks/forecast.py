@@ -55,7 +55,6 @@ from benchmarks.telling import (  # noqa: E402
     TRACES_HELP,
     console_of_a_benchmark,
     load_all,
-    progress,
     show_summary,
     write_json,
 )
@@ -86,6 +85,7 @@ from foretide.forecasting.prometheus import PrometheusSource  # noqa: E402
 from foretide.forecasting.series import Series, Values  # noqa: E402
 from foretide.forecasting.usual import usual_demand  # noqa: E402
 from foretide.forecasting.worker import FitReport, FitRequest, LookaheadNeed  # noqa: E402
+from foretide.operator.commands.progress import Bar  # noqa: E402
 from sandbox.traces import load_trace  # noqa: E402
 
 DAY, MINUTE = 86_400.0, 60.0
@@ -180,7 +180,7 @@ def run(
     losses = np.zeros(2)
     tallies: dict[str, Tallies] = {trace.name: {} for trace in traces}
     with (
-        progress(console, "fitting") as tell,
+        Bar(every=30.0) as tell,
         ProcessPoolExecutor(jobs, get_context("spawn")) as pool,
     ):
         asked: dict[Future[Any], str] = {}
@@ -349,21 +349,24 @@ def cases_of(trace: Trace, tallies: Tallies) -> Iterator[dict[str, Any]]:
         for model in (*ALL, CHOICE):
             if (lead, model) not in tallies:
                 continue
-            tally, naive = tallies[lead, model], tallies.get((lead, beside(model)), Tally())
+            tally = tallies[lead, model]
+            own, naive = tally.figures(), tallies.get((lead, beside(model)), Tally()).figures()
             yield {
                 "trace": trace.name,
                 "horizon": horizon,
                 "model": model,
                 "forecasts": int(tally.count),
-                **tally.figures(),
-                "ratio_median": ratio(tally.median_loss, naive.median_loss),
-                "ratio_upper": ratio(tally.upper_loss, naive.upper_loss),
+                **own,
+                "ratio_median": ratio(own["pinball_median"], naive["pinball_median"]),
+                "ratio_upper": ratio(own["pinball_upper"], naive["pinball_upper"]),
             }
 
 
 def ratio(loss: float, yardstick: float) -> float:
-    """One loss as a share of another; two that are next to nothing (of mean demand) are equal."""
-    return (loss + NOTHING) / (yardstick + NOTHING)
+    """One loss ÷ another, both as shares of mean demand; two that are next to none are equal."""
+    if max(loss, yardstick) < NOTHING:
+        return 1.0
+    return loss / yardstick if yardstick > 0 else math.inf
 
 
 def show(found: dict[str, Any], console: Console) -> None:

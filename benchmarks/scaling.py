@@ -41,7 +41,6 @@ from benchmarks.telling import (  # noqa: E402
     TRACES_HELP,
     console_of_a_benchmark,
     load_all,
-    progress,
     show_summary,
     write_json,
 )
@@ -69,6 +68,7 @@ from foretide.forecasting.simulation.summary import (  # noqa: E402
 )
 from foretide.forecasting.simulation.trace import Trace  # noqa: E402
 from foretide.operator.api.fields import parse_duration  # noqa: E402
+from foretide.operator.commands.progress import Bar  # noqa: E402
 from sandbox.traces import load_trace  # noqa: E402
 
 DELAYS = "1m,3m,5m,10m,15m"
@@ -233,7 +233,7 @@ def show(found: dict[str, Any], console: Console) -> None:
 
 def play(contests: Sequence[Contest], jobs: int, console: Console) -> list[Outcome]:
     """All the work, with a progress bar."""
-    with progress(console, "playing") as tell:
+    with Bar(every=30.0) as tell:
         return work(units(contests), jobs=jobs, progress=tell)
 
 

@@ -1,15 +1,12 @@
-"""What the benchmarks share: finding demand, telling progress and figures, JSON."""
+"""What the benchmarks share: finding demand, telling figures, JSON."""
 
 import json
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from foretide.forecasting.backtest.csv_file import BadDemand
@@ -17,7 +14,6 @@ from sandbox.traces import PACKAGED, TraceError, traces_directory
 
 # Of the tables, where there is no terminal to say.
 _WIDTH = 130
-_STILL_SECONDS = 30.0
 Loaded = TypeVar("Loaded")
 TRACES_HELP = (
     "CSV files with a time and a value column, folders of them, or names of "
@@ -57,27 +53,6 @@ def load_all(
     if not found:
         raise SystemExit("no traces: give CSV files or folders with --traces")
     return found
-
-
-@contextmanager
-def progress(console: Console, what: str) -> "Iterator[Callable[[int, int, str], None]]":
-    """Call what it gives with (done, total, label): a bar, or a line now and then in a log."""
-    began = told = time.monotonic()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(
-        *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(what, total=None)
-
-        def tell(done: int, total: int, label: str) -> None:
-            nonlocal told
-            bar.update(task, completed=done, total=total, description=label)
-            now = time.monotonic()
-            if not console.is_terminal and now - told >= _STILL_SECONDS:
-                console.print(f"{what}: {done} of {total} after {now - began:.0f} s ({label})")
-                told = now
-
-        yield tell
 
 
 def show_summary(found: dict[str, Any], signs: "dict[str, str]", console: Console) -> None:
