@@ -61,6 +61,10 @@ class MetricPolicy:
         """What this many replicas carry."""
         return self.curve.capacity(replicas) if self.curve else self.per_replica * replicas
 
+    def with_headroom(self, demand: float) -> int:
+        """The replicas for `demand` at the target utilisation, which HPA would ask for."""
+        return self.replicas_for(demand / self.target_utilization)
+
 
 @dataclass(frozen=True, slots=True)
 class MetricObservation:
@@ -216,7 +220,7 @@ def like_hpa(demand: float, metric: MetricPolicy, behavior: Behavior, *, current
         ratio = demand / (metric.capacity(current) * metric.target_utilization)
         if 1 - behavior.down.tolerance <= ratio <= 1 + behavior.up.tolerance:
             return current
-    return metric.replicas_for(demand / metric.target_utilization)
+    return metric.with_headroom(demand)
 
 
 def tolerate_down(wanted: int, behavior: Behavior, *, current: int) -> int:

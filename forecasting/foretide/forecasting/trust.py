@@ -107,8 +107,8 @@ def judged(
         planned = forecast.upper
     if math.isfinite(planned):
         planned = metric.capacity(metric.replicas_for(max(planned, demand)))
-    hpa = metric.replicas_for(demand / metric.target_utilization)
-    trust.see(demand, planned=planned, reactive=metric.capacity(hpa), lead_time=lead_time, now=now)
+    reactive = metric.capacity(metric.with_headroom(demand))
+    trust.see(demand, planned=planned, reactive=reactive, lead_time=lead_time, now=now)
     return trusted(trust, forecast)
 
 

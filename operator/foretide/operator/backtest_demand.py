@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .commands.telling import Refused
+
 if TYPE_CHECKING:
     from foretide.forecasting.backtest.csv_file import Samples
     from foretide.forecasting.prometheus import PrometheusSource
@@ -15,10 +17,6 @@ _DAY = 86_400.0
 _LONGEST = 3_600.0
 # Of history, where nobody says: what Prometheus keeps as a rule, and as much again.
 _DAYS = 30.0
-
-
-class Refused(Exception):
-    """What the user asked for cannot be done; the message says what to do instead."""
 
 
 def trace_of(options: argparse.Namespace) -> "Trace":
@@ -36,8 +34,7 @@ def trace_of(options: argparse.Namespace) -> "Trace":
     for note in (*samples.notes, *_too_coarse(samples, options)):
         print(f"Note: {note}", file=sys.stderr)
     try:
-        trace = Trace.of(samples.name, samples.times, samples.values, lag=lag)
-        trace = replace(trace, scrape=scrape)
+        trace = Trace.of(samples.name, samples.times, samples.values, lag=lag, scrape=scrape)
     except ValueError as error:
         raise Refused(f"{samples.name}: {error}") from None
     highest = PEAK_REPLICAS * trace.per_replica

@@ -98,7 +98,19 @@ class Calendars:
         nor for what cannot be read: those are problems, and the rest counts all the same.
         """
         try:
-            view = await self._view(uid, target, events, time_zone, now=now, past=past, ahead=ahead)
+            spec = to_calendar_sources(events)
+            read = await asyncio.gather(
+                self._annotations(target, now),
+                *(self._file(target.namespace, file, now) for file in spec.files),
+            )
+            sources = (*spec.sources, *(source for known in read for source in known.found.sources))
+            made = await self._make(uid, sources, time_zone, now=now, past=past, ahead=ahead)
+            problems = (
+                *spec.problems,
+                *(p for known in read for p in known.problems),
+                *made.problems,
+            )
+            view = CalendarView(made.calendar, tuple(dict.fromkeys(problems))[:_MOST_PROBLEMS])
         except Exception as error:  # a mistake of ours in a calendar must not stop the scaling
             if self._mistakes.get(uid) != repr(error):  # a traceback once, not at every tick
                 logger.exception("the calendar of %s cannot be made", uid)
@@ -111,27 +123,6 @@ class Calendars:
         """The resource is gone."""
         self._made.pop(uid, None)
         self._mistakes.pop(uid, None)
-
-    async def _view(
-        self,
-        uid: str,
-        target: Target,
-        events: Sequence[EventSpec],
-        time_zone: str,
-        *,
-        now: float,
-        past: float,
-        ahead: float,
-    ) -> CalendarView:
-        spec = to_calendar_sources(events)
-        read = await asyncio.gather(
-            self._annotations(target, now),
-            *(self._file(target.namespace, file, now) for file in spec.files),
-        )
-        sources = (*spec.sources, *(source for known in read for source in known.found.sources))
-        made = await self._make(uid, sources, time_zone, now=now, past=past, ahead=ahead)
-        problems = (*spec.problems, *(p for known in read for p in known.problems), *made.problems)
-        return CalendarView(made.calendar, tuple(dict.fromkeys(problems))[:_MOST_PROBLEMS])
 
     async def _annotations(self, target: Target, now: float) -> _Known:
         path = target.path.removesuffix("/scale")

@@ -207,7 +207,7 @@ def _surge(at: Glance) -> Surge | None:
     found = at.scaler.surge_trust[at.name].see(
         found,
         demand,
-        enough=policy.capacity(policy.replicas_for(demand / policy.target_utilization)),
+        enough=policy.capacity(policy.with_headroom(demand)),
         lead_time=at.whole.lead_time,
         now=at.now,
     )

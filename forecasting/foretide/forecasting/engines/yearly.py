@@ -70,7 +70,8 @@ def learn(history: Series, time_zone: str, calendar: EventCalendar) -> Yearly | 
     span = history.end - float(days.times[0])
     if span < ENOUGH - _EDGES or len(days.times) * DAY < _DAYS_KNOWN * span:
         return None
-    return Yearly(_Fit.of(days).waves, history.end) if _helps(days, history.end) else None
+    fit = _Fit.of(days)
+    return Yearly(fit.waves, history.end) if _helps(days, fit, history.end) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +154,11 @@ def _waves(times: Values) -> Values:
     return np.concatenate((np.sin(harmonics), np.cos(harmonics)), axis=1)
 
 
-def _helps(days: _Days, end: float) -> bool:
-    """Whether the waves foresee the newest months, of each of which there is one a year before."""
+def _helps(days: _Days, fit: _Fit, end: float) -> bool:
+    """Whether the waves foresee the newest months, of each of which there is one a year before.
+
+    `fit` is to all days: it tells what is left when the waves are taken out.
+    """
     months = []
     for back in range(1, _MOST_MONTHS + 1):
         origin = end - back * _MONTH
@@ -166,7 +170,7 @@ def _helps(days: _Days, end: float) -> bool:
     without = float(np.abs(came).sum())
     gain = without - float(np.abs(came - said).sum())
     # The weeks of a month are compared with the same fortnight: what they miss, they miss alike.
-    doubt = _doubt(days) * math.sqrt(float((np.abs(said).sum(axis=0) ** 2).sum()))
+    doubt = _doubt(days, fit) * math.sqrt(float((np.abs(said).sum(axis=0) ** 2).sum()))
     return gain > _WORTH * without and float((came * said).sum()) > _SURE * doubt
 
 
@@ -185,9 +189,8 @@ def _month(days: _Days, fit: _Fit, origin: float) -> Values:
     return np.array([[step(values, start) for start in starts] for values in (levels, season)])
 
 
-def _doubt(days: _Days) -> float:
+def _doubt(days: _Days, fit: _Fit) -> float:
     """How large such steps are, as a rule, where no wave is at work (in logs)."""
-    fit = _Fit.of(days)
     rest = fit.levels(days) - _waves(days.times) @ fit.waves
     weeks = len(rest) // 7
     medians = np.median(rest[len(rest) - 7 * weeks :].reshape(weeks, 7), axis=1)

@@ -252,7 +252,7 @@ def _planned(
     need = np.maximum(foreseen, np.maximum(reactive, workload.min_replicas))
     further = (1 + slack / 3)[:, None] * (1 - 1e-9)
     within = (1 + slack)[:, None] * (1 + 1e-9)
-    surprises = np.zeros((max(1, workload.stabilization), len(slack), plans))
+    unforeseen = np.zeros((max(1, workload.stabilization), len(slack), plans))
     # Each writes round its own window, so that what is older is gone.
     windows = np.maximum(max(1, workload.foreseen), patience).astype(int)
     proposals = np.zeros((windows.max(), len(slack), plans))
@@ -263,9 +263,9 @@ def _planned(
         least, surprise = need[minute], surprised[minute]
         steady = (count >= least) & (count <= np.floor(least * within))
         asked = np.where(steady, count, np.ceil(least * further))
-        surprises[minute % len(surprises)] = np.where(surprise, asked, 0.0)
+        unforeseen[minute % len(unforeseen)] = np.where(surprise, asked, 0.0)
         proposals[minute % windows, every] = np.where(surprise, 0.0, asked)
-        highest = np.maximum(surprises.max(axis=0), proposals.max(axis=0))
+        highest = np.maximum(unforeseen.max(axis=0), proposals.max(axis=0))
         # More is asked for at once; what was asked for before may keep what there is.
         count = np.maximum(asked, np.minimum(count, highest))
         desired[minute] = count

@@ -152,7 +152,7 @@ class ForetidePolicy:
             surge = self._surges.see(
                 surge,
                 demand,
-                enough=metric.capacity(metric.replicas_for(demand / metric.target_utilization)),
+                enough=metric.capacity(metric.with_headroom(demand)),
                 lead_time=self._setting.delay,
                 now=now,
             )

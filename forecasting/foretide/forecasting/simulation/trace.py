@@ -40,6 +40,7 @@ class Trace:
         *,
         peak_replicas: int = PEAK_REPLICAS,
         lag: float = 0.0,
+        scrape: float = 0.0,
     ) -> "Trace":
         """A trace of samples, with a safe load such that its 0.999 quantile needs `peak_replicas`.
 
@@ -59,7 +60,7 @@ class Trace:
         highest = float(np.nanquantile(demand.values, 0.999))
         if highest <= 0:
             raise ValueError("there is no demand in it")
-        return cls(name, demand, highest / peak_replicas, lag, coarse=step > MINUTE)
+        return cls(name, demand, highest / peak_replicas, lag, step > MINUTE, scrape)
 
     @property
     def days(self) -> float:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ..backtest_demand import Refused, delays, trace_of
+from ..backtest_demand import delays, trace_of
 from .progress import Bar
-from .telling import fail, missing
+from .telling import Refused, fail, missing
 
 if TYPE_CHECKING:
     from foretide.forecasting.backtest.advice import Advice
