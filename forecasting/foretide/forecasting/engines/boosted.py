@@ -75,7 +75,9 @@ def _train(seen: Values, wanted: "tuple[tuple[str, Values], ...]") -> Iterator[A
     data.construct()
     for objective, values in wanted:
         data.set_label(values)
-        yield lightgbm.train({**_PARAMETERS, "objective": objective}, data, _ROUNDS)
+        yield lightgbm.train(
+            {**_PARAMETERS, "objective": objective}, data, _ROUNDS, keep_training_booster=True
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ have been both safer and cheaper, the forecast has not earned to be acted on.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import inf
+from math import ceil, inf
 from typing import TypeVar
 
 import numpy as np
@@ -222,19 +222,18 @@ def _choose(target: float, hpa: Outcome, curves: Sequence[_Curve], usual: float)
 
 def _hpa(known: Values, target: float, workload: Workload) -> Values:
     """HPA's replicas by the minute, shape (1, n)."""
-    wanted = known / (workload.per_replica * target)
-    count = max(float(workload.min_replicas), np.ceil(wanted[0]))
-    proposals = np.empty(len(known))
-    desired = np.empty((1, len(known)))
-    for minute, ask in enumerate(wanted):
+    window = max(1, workload.stabilization)
+    asked = (known / (workload.per_replica * target)).tolist()
+    count = max(workload.min_replicas, ceil(asked[0]))
+    # Plain numbers: a minute is too little for numpy to gain anything.
+    proposals: list[int] = []
+    desired = []
+    for ask in asked:
         steady = abs(ask / count - 1.0) <= _TOLERANCE
-        proposals[minute] = count if steady else np.ceil(ask)
-        first = max(0, minute - max(1, workload.stabilization) + 1)
-        highest = proposals[first : minute + 1].max()
-        count = max(count, proposals[minute]) if proposals[minute] > count else min(count, highest)
-        count = max(count, workload.min_replicas)
-        desired[0, minute] = count
-    return desired
+        proposals.append(count if steady else ceil(ask))
+        count = max(proposals[-1], min(count, max(proposals[-window:])), workload.min_replicas)
+        desired.append(count)
+    return np.array([desired], dtype=float)
 
 
 def _planned(

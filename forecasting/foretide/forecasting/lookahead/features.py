@@ -9,12 +9,10 @@ thousands of rows and a single prediction: what was learned is what is asked.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ..calendar import days_back, local_clock
 from ..series import Values
-
-Indices = npt.NDArray[np.int64]
+from .running import Indices, Running
 
 STEP = 60.0
 DAY = 1_440
@@ -72,28 +70,33 @@ def features(
     def log(demand: Values) -> Values:
         return np.log(demand + unit)
 
-    recent = _Recent.before(values, at)
-    level = log(recent.mean(5))
-    level = np.where(np.isfinite(level), level, log(recent.mean(60)))
-    columns = [log(recent.mean(minutes)) - level for minutes in _MEANS if minutes != 5]
-    columns += [log(recent.maximum(minutes)) - level for minutes in _MAXIMA]
-    columns += [log(recent.minimum(minutes)) - level for minutes in _MINIMA]
-    columns += [np.log(recent.spread(minutes) + 0.1 * unit) - level for minutes in _SPREADS]
+    recent = Running.around(values, at, before=RECENT)
+    level = log(recent.mean(-5, 0))
+    level = np.where(np.isfinite(level), level, log(recent.mean(-60, 0)))
+    columns = [log(recent.mean(-minutes, 0)) - level for minutes in _MEANS if minutes != 5]
+    columns += [log(recent.highest(-minutes, 0)) - level for minutes in _MAXIMA]
+    columns += [log(recent.lowest(-minutes, 0)) - level for minutes in _MINIMA]
+    columns += [np.log(recent.spread(-minutes, 0) + 0.1 * unit) - level for minutes in _SPREADS]
     columns.append(level - np.log(unit))
     nexts = []
     times: Values = start + STEP * at.astype(float)
     clock = local_clock(times, zone)
     for back in _shifts(times, zone):
-        past = _Past.around(values, at - back, window)
-        peak = log(past.peak)
-        nexts.append(peak - log(past.level))
+        past = Running.around(
+            values, at - back, before=_BEFORE, after=max(_AFTER, window + _AROUND)
+        )
+        peak, before, longer = (
+            log(figure)
+            for figure in (past.peak(0, window), past.mean(-5, 0), past.mean(-_BEFORE, 0))
+        )
+        nexts.append(peak - before)
         columns += [
             nexts[-1],
             peak - level,
-            log(past.level) - level,
-            peak - log(past.longer_level),
-            log(past.wide_peak) - level,
-            log(past.after) - log(past.longer_level),
+            before - level,
+            peak - longer,
+            log(past.peak(-_AROUND, window + _AROUND)) - level,
+            log(past.mean(0, _AFTER)) - longer,
         ]
     columns += _over_days(nexts)
     columns += [np.floor(clock.second / STEP), clock.weekday.astype(float)]
@@ -103,94 +106,17 @@ def features(
 
 def peaks_ahead(values: Values, at: Indices, window: int) -> Values:
     """The maximum of `values[at : at + window]`; NaN where that reaches past the end or a gap."""
-    gathered = _gather(values, at[:, None] + np.arange(window))
-    return np.asarray(gathered.max(axis=1))
-
-
-@dataclass(frozen=True, slots=True)
-class _Recent:
-    """Running figures over the minutes before each moment, the last first: (rows, 240)."""
-
-    sums: Values
-    squares: Values
-    counts: Values
-    highest: Values
-    lowest: Values
-
-    @classmethod
-    def before(cls, values: Values, at: Indices) -> "_Recent":
-        block = _gather(values, at[:, None] - 1 - np.arange(RECENT))
-        known = np.isfinite(block)
-        zeros = np.where(known, block, 0.0)
-        return cls(
-            sums=zeros.cumsum(axis=1),
-            squares=(zeros * zeros).cumsum(axis=1),
-            counts=known.cumsum(axis=1),
-            highest=np.maximum.accumulate(np.where(known, block, -np.inf), axis=1),
-            lowest=np.minimum.accumulate(np.where(known, block, np.inf), axis=1),
-        )
-
-    def mean(self, minutes: int) -> Values:
-        return _ratio(self.sums[:, minutes - 1], self.counts[:, minutes - 1])
-
-    def maximum(self, minutes: int) -> Values:
-        found = self.highest[:, minutes - 1]
-        return np.where(np.isfinite(found), found, np.nan)
-
-    def minimum(self, minutes: int) -> Values:
-        found = self.lowest[:, minutes - 1]
-        return np.where(np.isfinite(found), found, np.nan)
-
-    def spread(self, minutes: int) -> Values:
-        mean = self.mean(minutes)
-        square = _ratio(self.squares[:, minutes - 1], self.counts[:, minutes - 1])
-        return np.sqrt(np.maximum(0.0, square - mean * mean))
-
-
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """What was around the same time on an earlier day: all of shape (rows)."""
-
-    level: Values
-    longer_level: Values
-    peak: Values
-    wide_peak: Values
-    after: Values
-
-    @classmethod
-    def around(cls, values: Values, at: Indices, window: int) -> "_Past":
-        last = max(_AFTER, window + _AROUND)
-        block = _gather(values, at[:, None] + np.arange(-_BEFORE, last))
-        now = _BEFORE
-        return cls(
-            level=_mean(block[:, now - 5 : now]),
-            longer_level=_mean(block[:, :now]),
-            peak=block[:, now : now + window].max(axis=1),
-            wide_peak=block[:, now - _AROUND : now + window + _AROUND].max(axis=1),
-            after=_mean(block[:, now : now + _AFTER]),
-        )
-
-
-def _gather(values: Values, index: Indices) -> Values:
-    inside = (index >= 0) & (index < len(values))
-    return np.where(inside, values[np.clip(index, 0, len(values) - 1)], np.nan)
-
-
-def _ratio(sums: Values, counts: Values) -> Values:
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def _mean(block: Values) -> Values:
-    known = np.isfinite(block)
-    return _ratio(np.where(known, block, 0.0).sum(axis=1), known.sum(axis=1))
+    return Running.around(values, at, before=0, after=window).peak(0, window)
 
 
 def _over_days(columns: list[Values]) -> list[Values]:
     """Mean and maximum over the days that are known."""
     stacked = np.column_stack(columns)
     known = np.isfinite(stacked)
+    count = known.sum(axis=1)
+    mean = np.where(known, stacked, 0.0).sum(axis=1) / np.maximum(count, 1)
     highest = np.where(known, stacked, -np.inf).max(axis=1)
-    return [_mean(stacked), np.where(known.any(axis=1), highest, np.nan)]
+    return [np.where(count > 0, mean, np.nan), np.where(count > 0, highest, np.nan)]
 
 
 def _shifts(times: Values, zone: str) -> list[Indices]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from ..demand import Undecided
 from ..series import Series, Values
 from .choosing import Choice, Workload, choose
-from .features import REACH, STEP, Indices, features, fill_gaps, peaks_ahead, smallest_unit
+from .features import REACH, STEP, features, fill_gaps, peaks_ahead, smallest_unit
 from .model import LookaheadModel, coverage_of
 from .plan import LEVELS, calibrate, shifted, to_demand
+from .running import Indices
 from .trees import Trees
 
 _ROUNDS = 80
@@ -149,6 +150,7 @@ def learn(examples: Examples) -> Learned | None:
                 {**_PARAMETERS, "alpha": level},
                 data,
                 _ROUNDS if level >= _TAIL else min(_ROUNDS, _ROUNDS_BELOW),
+                keep_training_booster=True,
             )
             for level in LEVELS
         )

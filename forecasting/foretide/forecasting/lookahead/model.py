@@ -8,8 +8,9 @@ from ..demand import Undecided
 from ..forecast import PeakForecast
 from ..series import Series, Values
 from .choosing import Choice
-from .features import REACH, STEP, Indices, features
+from .features import REACH, STEP, features
 from .plan import LEVELS, Plan, calibrate, planned_peak, shifted, surprises, to_demand
+from .running import Indices
 from .trees import Trees
 
 MODEL = "Lookahead"
