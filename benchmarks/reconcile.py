@@ -7,9 +7,10 @@ operator's own metrics: an empty operator as the baseline; all resources, while 
 gets its first forecasts (14 days by the minute) and for a while after; and at rest, demand
 constant and the idle workers stopped.
 
-By default an operator spends half a core on fits, so that 500 first fits take more than half an
-hour. `--fit-cores` lets the benchmark hurry; decisions are then measured under more load than in
-life. What the workers take in life is `fit_cores`, and never more than the half core.
+By default an operator spends half a core on fits, so that 500 first fits take an hour. The
+benchmark lets it take `--fit-cores`, by default all that there are: the decisions are then measured
+under more load than in life. What the workers take in life is `fit_cores`, and never more than the
+half core.
 
 Fields of the JSON:
   cpu_ms_per_tick     main process' CPU per tick, once all forecasts are made
@@ -50,6 +51,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from foretide.operator.commands.progress import Bar  # noqa: E402
 from sandbox import DemandSeries, Sandbox, SandboxSpec  # noqa: E402
 from sandbox.process import tethered  # noqa: E402
 from sandbox.progress import Told  # noqa: E402
@@ -273,10 +275,8 @@ def measure(sandbox: Sandbox, folder: Path, options: Any, console: Console) -> d
     worker_cpu = usage.worker_cpu
     create_all(sandbox, options.scalers)
     console.print(f"{options.scalers} resources created; their first forecasts are being made")
-    run.await_(
-        lambda: run.metrics.value("foretide_fit_seconds_count") >= options.scalers,
-        120 + 12 * options.scalers,
-    )
+    with Bar(every=60.0) as tell:
+        run.await_(lambda: _fitted(run, options.scalers, tell), 120 + 12 * options.scalers)
     usage.sample()
     fitting = time.monotonic() - began
     fit_cpu = usage.worker_cpu - worker_cpu
@@ -312,6 +312,13 @@ def measure(sandbox: Sandbox, folder: Path, options: Any, console: Console) -> d
     return figures
 
 
+def _fitted(run: Run, scalers: int, tell: Bar) -> bool:
+    """Whether all resources have had their first fit."""
+    fits = int(run.metrics.value("foretide_fit_seconds_count"))
+    tell(fits, scalers, f"first forecast {fits} of {scalers}")
+    return fits >= scalers
+
+
 def _workers(main: psutil.Process) -> list[int]:
     found = []
     for child in main.children(recursive=True):
@@ -331,7 +338,10 @@ def main() -> int:
     parser.add_argument("--scalers", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--window", type=float, default=120, help="seconds of each measured phase")
     parser.add_argument(
-        "--fit-cores", type=float, default=1.0, help="for the first fits; default: %(default)s"
+        "--fit-cores",
+        type=float,
+        default=float(psutil.cpu_count() or 1),
+        help="for the first fits; default: %(default)g",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args()
