@@ -111,7 +111,7 @@ class Metrics:
     """The operator's own metrics at one time."""
 
     def __init__(self, port: int) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
             self._text = answer.read().decode()
 
     def value(self, name: str) -> float:
