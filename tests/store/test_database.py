@@ -1,5 +1,6 @@
 """Where the database is, and what happens when it cannot do its work."""
 
+import asyncio
 import contextlib
 import sqlite3
 import traceback
@@ -163,3 +164,17 @@ async def test_a_damaged_chunk_costs_no_more_than_its_six_hours(
     assert len(await sqlite.series()) == 1
     assert (await sqlite.write({key(): columns(7)})).changed == 1
     assert (await sqlite.read(key(), 0, now)).max[-1] == 7
+
+
+async def test_a_new_file_that_another_process_makes_ready_is_waited_for(tmp_path):
+    file = tmp_path / "store.db"
+    with contextlib.closing(
+        sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    ) as other:
+        other.execute("CREATE TABLE theirs (one)")
+        other.execute("BEGIN IMMEDIATE")  # SQLite lets nobody wait for the end of this
+        opening = asyncio.create_task(Repository.open(str(file)))
+        asyncio.get_running_loop().call_later(0.2, other.execute, "COMMIT")
+        repository = await opening
+    await repository.ping()
+    await repository.aclose()

@@ -6,6 +6,7 @@ representation shows it.
 
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,16 +104,35 @@ def probe(location: Location) -> None:
     """Raise `StoreUnavailable` if SQLite's file is none, or cannot be opened or made. Blocks.
 
     Opening it through the engine would fail too, but leave a thread behind that complains later.
+    A new file is made ready for several connections here, where waiting holds up nobody.
     """
     if location.file is None:
         return
     try:
         with contextlib.closing(sqlite3.connect(location.file)) as connection:
             connection.execute("PRAGMA schema_version").fetchone()
+            _write_ahead(connection)
     except sqlite3.Error as error:
         raise StoreUnavailable(
             "DatabaseFailed", f"SQLite cannot open {location.file}: {error}"
         ) from None
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch a file to WAL, which it keeps.
+
+    Of several that do so at once SQLite refuses all but one, without waiting as it does elsewhere.
+    """
+    deadline = time.monotonic() + _LOCK_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:
