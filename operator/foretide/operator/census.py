@@ -2,26 +2,27 @@
 
 A watch that breaks loses the deletions of its gap: kopf lists again, and an object that is not in
 the list any more is simply never heard of again. A PredictiveScaler would go on scaling, an HPA
-would go on being a conflict.
+would go on being a conflict. And where KEDA is installed while the operator runs, kopf looks for
+its kinds once, at a moment at which a busy API server may not serve them yet.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .cluster import Cluster, ClusterError
 from .fleet import Fleet
 from .hpa import sweep
+from .owners import SCALED_OBJECT, Autoscaler, TargetKey, scaled_by
 from .telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 
-_AUTOSCALERS = (
-    ("autoscaling/v2", "horizontalpodautoscalers"),
-    ("keda.sh/v1alpha1", "scaledobjects"),
-)
+_SCALED_OBJECTS = ("keda.sh/v1alpha1", "scaledobjects")
+_AUTOSCALERS = (("autoscaling/v2", "horizontalpodautoscalers"), _SCALED_OBJECTS)
 
 
 class Census:
@@ -44,11 +45,16 @@ class Census:
         self._may_write = may_write
         self._troubles: dict[str, str] = {}
 
-    async def keep(self, period: float = 300.0) -> None:
-        """Sweep at once, then take a census and sweep each `period` seconds, for ever."""
+    async def keep(self, period: float = 300.0, looks: int = 10) -> None:
+        """Sweep at once, then take a census and sweep each `period` seconds, for ever.
+
+        Within each period it looks so many times for autoscalers that were overlooked.
+        """
         await self._try("sweep of minimums", self.sweep)
         while True:
-            await asyncio.sleep(period)
+            for _ in range(looks):
+                await asyncio.sleep(period / looks)
+                await self._try("look for autoscalers", self.look_for_overlooked)
             await self._try("census", self.take)
             await self._try("sweep of minimums", self.sweep)
 
@@ -79,6 +85,24 @@ class Census:
         for holder in await sweep(self._cluster, self._namespaces, guard=self._may_write):
             logger.info("%s has its own minimum again: nobody holds it any more.", holder)
 
+    async def look_for_overlooked(self) -> None:
+        """Tell the fleet of the ScaledObjects that no watch has told of.
+
+        Raises:
+            ClusterError: the API server does not say what there is; nothing is changed then.
+        """
+        found: dict[TargetKey, list[Autoscaler]] = {}
+        items = await self._list(*_SCALED_OBJECTS)
+        _, known = self._fleet.uids()
+        for item in items:
+            meta = item["metadata"]
+            if meta["uid"] not in known:
+                key, autoscaler = scaled_by(
+                    SCALED_OBJECT, meta["namespace"], meta["name"], meta["uid"], item["spec"]
+                )
+                found.setdefault(key, []).append(autoscaler)
+        self._fleet.overlooked = found
+
     async def take(self) -> None:
         """Drop what is gone.
 
@@ -88,17 +112,20 @@ class Census:
         # Before the lists: what is created meanwhile is in neither, and must not count as gone.
         resources, autoscalers = self._fleet.uids()
         if resources:
-            resources -= await self._list(f"{GROUP}/{VERSION}", PLURAL)
+            resources -= await self._uids(f"{GROUP}/{VERSION}", PLURAL)
         if autoscalers:
             for version, plural in _AUTOSCALERS:
-                autoscalers -= await self._list(version, plural)
+                autoscalers -= await self._uids(version, plural)
         if resources:
             logger.warning("%d resources were deleted while no watch told of it.", len(resources))
         self._fleet.drop(resources, autoscalers)
 
-    async def _list(self, version: str, plural: str) -> set[str]:
+    async def _uids(self, version: str, plural: str) -> set[str]:
+        return {item["metadata"]["uid"] for item in await self._list(version, plural)}
+
+    async def _list(self, version: str, plural: str) -> list[Mapping[str, Any]]:
         roots = [f"/apis/{version}/namespaces/{quote(name)}/{plural}" for name in self._namespaces]
-        found: set[str] = set()
+        found: list[Mapping[str, Any]] = []
         for root in roots or [f"/apis/{version}/{plural}"]:
             following = ""
             while True:
@@ -109,7 +136,7 @@ class Census:
                     if error.status == 404:  # the kind is not installed
                         break
                     raise
-                found |= {item["metadata"]["uid"] for item in answer["items"]}
+                found += answer["items"]
                 following = answer.get("metadata", {}).get("continue") or ""
                 if not following:
                     break

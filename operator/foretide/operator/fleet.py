@@ -28,6 +28,8 @@ class Fleet:
 
     def __init__(self) -> None:
         self.autoscalers: Mapping[TargetKey, Iterable[Autoscaler]] = {}
+        # Those that no watch has told of, as the census finds them.
+        self.overlooked: Mapping[TargetKey, Iterable[Autoscaler]] = {}
         self._gone: frozenset[str] = frozenset()
         self._members: dict[str, tuple[Scaler, asyncio.Task[None], asyncio.Event]] = {}
         # Every tick asks who else is on its target; a scan of all resources would be quadratic.
@@ -107,7 +109,9 @@ class Fleet:
     def autoscalers_of(self, scaler: Scaler) -> list[Autoscaler]:
         """The autoscalers of this resource's target."""
         key = self._targets.get(scaler.uid)
-        known = () if key is None else self.autoscalers.get(key, ())
+        if key is None:
+            return []
+        known = {*self.autoscalers.get(key, ()), *self.overlooked.get(key, ())}
         return [autoscaler for autoscaler in known if autoscaler.uid not in self._gone]
 
     def uids(self) -> tuple[set[str], set[str]]:

@@ -11,6 +11,7 @@ from foretide.operator.census import Census
 
 SCALERS = "foretide.dev/v1alpha1/predictivescalers"
 HPAS = "autoscaling/v2/horizontalpodautoscalers"
+SCALED_OBJECTS = "keda.sh/v1alpha1/scaledobjects"
 
 
 def delete_unseen(api, resource, name):
@@ -31,7 +32,7 @@ def census(operator):
 @pytest.fixture
 async def kept(census):
     """The census goes on by itself, hundreds of times a second."""
-    task = asyncio.create_task(census.keep(period=0.001))
+    task = asyncio.create_task(census.keep(period=0.001, looks=1))
     yield
     task.cancel()
 
@@ -67,6 +68,27 @@ async def test_an_autoscaler_that_is_gone_is_no_conflict_any_more(
     await census.take()
     await operator.until(lambda: cluster.condition("Conflict") == ("False", "SoleOwner"))
     await operator.until(lambda: cluster.replicas() == 5)
+
+
+async def test_a_scaled_object_that_no_watch_has_told_of_is_a_conflict_all_the_same(
+    api, cluster, demand, operator, census
+):
+    await cluster.deployment(replicas=2)
+    demand.answer = 250
+    await cluster.scaler()
+    await operator.until(lambda: cluster.replicas() == 5)
+    # Kopf looked for KEDA's kinds when the operator started, and will not look again.
+    api.objects[kmock.resource(SCALED_OBJECTS), "default", "queue"] = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "queue", "namespace": "default", "uid": "scaled-object"},
+        "spec": {"scaleTargetRef": {"name": "shop"}},
+    }
+    await census.look_for_overlooked()
+    await operator.until(lambda: cluster.condition("Conflict") == ("True", "OtherOwner"))
+    delete_unseen(api, SCALED_OBJECTS, "queue")
+    await census.look_for_overlooked()
+    await operator.until(lambda: cluster.condition("Conflict") == ("False", "SoleOwner"))
 
 
 async def test_what_is_there_stays(cluster, demand, operator, census):
