@@ -8,21 +8,17 @@ its kinds once, at a moment at which a busy API server may not serve them yet.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
-from urllib.parse import quote, urlencode
+from collections.abc import Awaitable, Callable, Iterable
 
 from .api.crds import GROUP, PLURAL, VERSION
-from .cluster import Cluster, ClusterError
+from .cluster import Cluster, ClusterError, listed
 from .fleet import Fleet
 from .hpa import sweep
-from .owners import SCALED_OBJECT, Autoscaler, TargetKey, scaled_by
+from .hpa_floor import Kind, scaled_by
+from .owners import Autoscaler, TargetKey
 from .telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
-
-_SCALED_OBJECTS = ("keda.sh/v1alpha1", "scaledobjects")
-_AUTOSCALERS = (("autoscaling/v2", "horizontalpodautoscalers"), _SCALED_OBJECTS)
 
 
 class Census:
@@ -91,17 +87,16 @@ class Census:
         Raises:
             ClusterError: the API server does not say what there is; nothing is changed then.
         """
-        found: dict[TargetKey, list[Autoscaler]] = {}
-        items = await self._list(*_SCALED_OBJECTS)
+        kind = Kind.SCALED_OBJECT
+        items = listed(self._cluster, *kind.resource, self._namespaces)
+        found = [scaled_by(kind, item) async for item in items]
+        # Afterwards: a watch may have told of some while the list was made.
         _, known = self._fleet.uids()
-        for item in items:
-            meta = item["metadata"]
-            if meta["uid"] not in known:
-                key, autoscaler = scaled_by(
-                    SCALED_OBJECT, meta["namespace"], meta["name"], meta["uid"], item["spec"]
-                )
-                found.setdefault(key, []).append(autoscaler)
-        self._fleet.overlooked = found
+        overlooked: dict[TargetKey, list[Autoscaler]] = {}
+        for key, autoscaler in found:
+            if autoscaler.uid not in known:
+                overlooked.setdefault(key, []).append(autoscaler)
+        self._fleet.overlooked = overlooked
 
     async def take(self) -> None:
         """Drop what is gone.
@@ -114,30 +109,12 @@ class Census:
         if resources:
             resources -= await self._uids(f"{GROUP}/{VERSION}", PLURAL)
         if autoscalers:
-            for version, plural in _AUTOSCALERS:
-                autoscalers -= await self._uids(version, plural)
+            for kind in Kind:
+                autoscalers -= await self._uids(*kind.resource)
         if resources:
             logger.warning("%d resources were deleted while no watch told of it.", len(resources))
         self._fleet.drop(resources, autoscalers)
 
     async def _uids(self, version: str, plural: str) -> set[str]:
-        return {item["metadata"]["uid"] for item in await self._list(version, plural)}
-
-    async def _list(self, version: str, plural: str) -> list[Mapping[str, Any]]:
-        roots = [f"/apis/{version}/namespaces/{quote(name)}/{plural}" for name in self._namespaces]
-        found: list[Mapping[str, Any]] = []
-        for root in roots or [f"/apis/{version}/{plural}"]:
-            following = ""
-            while True:
-                query = urlencode({"limit": 500, **({"continue": following} if following else {})})
-                try:
-                    answer = await self._cluster.request("GET", f"{root}?{query}")
-                except ClusterError as error:
-                    if error.status == 404:  # the kind is not installed
-                        break
-                    raise
-                found += answer["items"]
-                following = answer.get("metadata", {}).get("continue") or ""
-                if not following:
-                    break
-        return found
+        items = listed(self._cluster, version, plural, self._namespaces)
+        return {item["metadata"]["uid"] async for item in items}

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from .readiness import PodFacts, read_pod
 _PODS_MAX_AGE = 60.0
 _DISCOVERY_MAX_AGE = 600.0
 _READINESS_KEPT = 5_000
+_PAGE = 500
 
 
 # Whether a change may still be made; asked right before it is sent.
@@ -95,6 +96,34 @@ class Cluster(Protocol):
         ScaledObjects, whose minimums are patched. It has no guard: who writes asks for leave first.
         """
         ...
+
+
+async def listed(
+    cluster: Cluster, version: str, plural: str, namespaces: Iterable[str]
+) -> AsyncIterator[Mapping[str, Any]]:
+    """All objects of a kind, page by page; none where the kind is not installed.
+
+    `version` is an API version with its group; namespaces empty means all of them.
+
+    Raises:
+        ClusterError: the API server does not say what there is.
+    """
+    roots = [f"/apis/{version}/namespaces/{quote(name)}/{plural}" for name in namespaces]
+    for root in roots or [f"/apis/{version}/{plural}"]:
+        page = {"limit": str(_PAGE)}
+        while True:
+            try:
+                answer = await cluster.request("GET", f"{root}?{urlencode(page)}")
+            except ClusterError as error:
+                if error.status == 404:  # the kind is not installed
+                    break
+                raise
+            for item in answer["items"]:
+                yield item
+            following = answer.get("metadata", {}).get("continue")
+            if not following:
+                break
+            page["continue"] = following
 
 
 @dataclass(slots=True)

@@ -8,7 +8,8 @@ import kopf
 
 from .api.crds import GROUP, PLURAL, VERSION
 from .fleet import Fleet
-from .owners import SCALED_OBJECT, Autoscaler, scaled_by
+from .hpa_floor import Kind, scaled_by
+from .owners import Autoscaler
 from .scaler import Scaler
 
 # Kopf always passes the indices; the default is for its type of handlers only.
@@ -33,15 +34,13 @@ def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
     @kopf.index(
         "autoscaling", "v2", "horizontalpodautoscalers", id="autoscalers", registry=registry
     )
-    def autoscalers(namespace: str | None, name: str, uid: str, spec: kopf.Spec, **_: Any) -> Any:
-        return dict([scaled_by("HorizontalPodAutoscaler", namespace, name, uid, spec)])
+    def autoscalers(body: kopf.Body, **_: Any) -> Any:
+        return dict([scaled_by(Kind.HPA, body)])
 
     # Where KEDA is installed later, kopf may miss it: see Census.look_for_overlooked.
     @kopf.index("keda.sh", "v1alpha1", "scaledobjects", id="scaledobjects", registry=registry)
-    def scaled_objects(
-        namespace: str | None, name: str, uid: str, spec: kopf.Spec, **_: Any
-    ) -> Any:
-        return dict([scaled_by(SCALED_OBJECT, namespace, name, uid, spec)])
+    def scaled_objects(body: kopf.Body, **_: Any) -> Any:
+        return dict([scaled_by(Kind.SCALED_OBJECT, body)])
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def predictive_scaler(

@@ -5,16 +5,15 @@ so it may be gone before anybody could act on it: `sweep` finds what was left be
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from foretide.forecasting.behavior import Change
 from foretide.forecasting.demand import Undecided
 
 from .api.crds import GROUP, PLURAL, VERSION
-from .cluster import Cluster, ClusterError, Guard, WriteConflict
+from .cluster import Cluster, ClusterError, Guard, WriteConflict, listed
 from .hpa_floor import (
     Autoscaled,
     Kind,
@@ -30,7 +29,6 @@ from .owners import Autoscaler
 logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
-_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +186,7 @@ async def sweep(cluster: Cluster, namespaces: Iterable[str], *, guard: Guard) ->
     held = [
         (Holder(kind, body["metadata"]["namespace"], seen.name), seen)
         for kind in Kind
-        async for body in _list(cluster, *kind.resource, spaces)
+        async for body in listed(cluster, *kind.resource, spaces)
         # KEDA copies a ScaledObject's annotations to the HPA that it makes of it.
         if (seen := Autoscaled.from_body(kind, body)).owner and seen.keda is None
     ]
@@ -196,7 +194,7 @@ async def sweep(cluster: Cluster, namespaces: Iterable[str], *, guard: Guard) ->
         return []
     owners = {
         body["metadata"]["uid"]: target_of(body)
-        async for body in _list(cluster, f"{GROUP}/{VERSION}", PLURAL, spaces)
+        async for body in listed(cluster, f"{GROUP}/{VERSION}", PLURAL, spaces)
         if acts(body)
     }
     released = []
@@ -255,27 +253,6 @@ async def _write(
             return False
         raise
     return True
-
-
-async def _list(
-    cluster: Cluster, version: str, plural: str, namespaces: tuple[str, ...]
-) -> AsyncIterator[Mapping[str, Any]]:
-    roots = [f"/apis/{version}/namespaces/{quote(name)}/{plural}" for name in namespaces]
-    for root in roots or [f"/apis/{version}/{plural}"]:
-        page = {"limit": str(_PAGE)}
-        while True:
-            try:
-                answer = await cluster.request("GET", f"{root}?{urlencode(page)}")
-            except ClusterError as error:
-                if error.status == 404:  # the kind is not installed
-                    break
-                raise
-            for item in answer["items"]:
-                yield item
-            following = answer.get("metadata", {}).get("continue")
-            if not following:
-                break
-            page["continue"] = following
 
 
 def _keeps_changing(holder: Holder) -> WriteConflict:

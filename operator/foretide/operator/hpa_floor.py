@@ -16,7 +16,7 @@ from typing import Any
 
 from .api.predictivescaler import OBJECT_NAME, ScaleTargetRef
 from .conditions import parse_timestamp, timestamp
-from .owners import TargetKey, target_key
+from .owners import Autoscaler, TargetKey, target_key
 
 ORIGINAL = "foretide.dev/original-min-replicas"
 FLOOR = "foretide.dev/floor"
@@ -130,6 +130,12 @@ class Autoscaled:
         with contextlib.suppress(OverflowError, TypeError, ValueError):
             return parse_timestamp(self.annotations.get(YIELDS_UNTIL, ""))
         return 0.0
+
+
+def scaled_by(kind: Kind, body: Mapping[str, Any]) -> tuple[TargetKey, Autoscaler]:
+    """The target of an HPA or a ScaledObject, and who scales it."""
+    seen = Autoscaled.from_body(kind, body)
+    return seen.target, Autoscaler(f"{kind} {seen.name}", body["metadata"]["uid"])
 
 
 class Outcome(StrEnum):

@@ -1,13 +1,11 @@
 """Who else scales a target: an HPA, a KEDA ScaledObject, another PredictiveScaler."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from .api.predictivescaler import Mode, ScaleTargetRef
 
 TargetKey = tuple[str, str, str, str]
-SCALED_OBJECT = "ScaledObject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +29,6 @@ class Claim:
     def seniority(self) -> tuple[str, str]:
         """Who came first; the name decides between two of the same second."""
         return self.created, self.name
-
-
-def scaled_by(
-    kind: str, namespace: str | None, name: str, uid: str, spec: Mapping[str, Any]
-) -> tuple[TargetKey, Autoscaler]:
-    """The target of an HPA or a ScaledObject, and who scales it; what KEDA leaves out is filled."""
-    defaults = {"apiVersion": "apps/v1", "kind": "Deployment"} if kind == SCALED_OBJECT else {}
-    reference = {**defaults, **spec.get("scaleTargetRef", {})}
-    group = str(reference.get("apiVersion", "")).rpartition("/")[0]
-    key = namespace or "", group, str(reference.get("kind", "")), str(reference.get("name", ""))
-    return key, Autoscaler(f"{kind} {name}", uid)
 
 
 def target_key(namespace: str, ref: ScaleTargetRef) -> TargetKey:

@@ -81,7 +81,12 @@ async def test_a_scaled_object_that_no_watch_has_told_of_is_a_conflict_all_the_s
     api.objects[kmock.resource(SCALED_OBJECTS), "default", "queue"] = {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": {"name": "queue", "namespace": "default", "uid": "scaled-object"},
+        "metadata": {
+            "name": "queue",
+            "namespace": "default",
+            "uid": "scaled-object",
+            "resourceVersion": "1",
+        },
         "spec": {"scaleTargetRef": {"name": "shop"}},
     }
     await census.look_for_overlooked()
