@@ -126,7 +126,7 @@ def main() -> int:
     began = time.monotonic()
     loaded = load_all(options.traces, load, console)
     traces = [replace(trace, name=name) for name, trace in loaded.items()]
-    tallies, reduction = run(traces, FULL_FITS if options.full else FITS, options.jobs, console)
+    tallies, reduction = run(traces, FULL_FITS if options.full else FITS, options.jobs)
     found = results(traces, tallies, fit_seconds(traces, console), reduction)
     show(found, console)
     console.print(f"{(time.monotonic() - began) / 60:.1f} min with {options.jobs} processes")
@@ -171,9 +171,7 @@ def load(source: str | Path) -> Trace:
     return trace
 
 
-def run(
-    traces: Sequence[Trace], fits: int, jobs: int, console: Console
-) -> tuple[dict[str, Tallies], float]:
+def run(traces: Sequence[Trace], fits: int, jobs: int) -> tuple[dict[str, Tallies], float]:
     """All fits, with a progress bar: tallies by trace, and what knowing holidays is worth."""
     taxi = [trace for trace in traces if Path(trace.name).name == HOLIDAY_TRACE]
     days = [(taxi[0], week, day) for week in range(len(WEEKS)) for day in range(7)] if taxi else []

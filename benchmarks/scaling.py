@@ -231,7 +231,7 @@ def show(found: dict[str, Any], console: Console) -> None:
     show_summary(found, signs, console)
 
 
-def play(contests: Sequence[Contest], jobs: int, console: Console) -> list[Outcome]:
+def play(contests: Sequence[Contest], jobs: int) -> list[Outcome]:
     """All the work, with a progress bar."""
     with Bar(every=30.0) as tell:
         return work(units(contests), jobs=jobs, progress=tell)
@@ -268,7 +268,7 @@ def main() -> int:
     traces = [replace(trace, name=name) for name, trace in loaded.items()]
     contests = [contest_of(trace, delays, how) for trace in traces]
     try:
-        outcomes = play(contests, options.jobs, console)
+        outcomes = play(contests, options.jobs)
     except WorkFailed as error:
         raise SystemExit(str(error)) from None
     found = results(contests, outcomes)

@@ -266,10 +266,14 @@ def test_a_surge_in_much_noise_is_met_better_than_by_hpa():
 
 def test_it_costs_the_event_loop_next_to_nothing():
     readings = readings_of(ramp, until=300.0, noise=0.05)
-    best = math.inf
+    best = yardstick = math.inf
     for _ in range(5):
         began = time.process_time()
         for _ in range(50):
             detect(readings, now=300.0, lead_time=180.0)
         best = min(best, (time.process_time() - began) / 50)
-    assert best < 2e-3  # a tenth of a millisecond where it was written; this is for a busy machine
+        began = time.process_time()
+        sum(number * number for number in range(10_000))
+        yardstick = min(yardstick, time.process_time() - began)
+    # Half a millisecond where it was written, and more on a machine that is slower or busy.
+    assert best < yardstick
