@@ -2,15 +2,16 @@
 
 A watch that breaks loses the deletions of its gap: kopf lists again, and an object that is not in
 the list any more is simply never heard of again. A PredictiveScaler would go on scaling, an HPA
-would go on being a conflict. And where KEDA is installed while the operator runs, kopf looks for
-its kinds once, at a moment at which a busy API server may not serve them yet.
+would go on being a conflict. And where a kind is installed while the operator runs, kopf looks for
+it once, at a moment at which a busy API server may not serve it yet, and not at all where it came
+between kopf's first look and its first list: KEDA's kinds, or our own.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from .api.crds import GROUP, PLURAL, VERSION
+from .api.crds import GROUP, KIND, PLURAL, VERSION
 from .cluster import Cluster, ClusterError, listed
 from .fleet import Fleet
 from .hpa import sweep
@@ -19,6 +20,9 @@ from .owners import Autoscaler, TargetKey
 from .telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
+
+# The API server leaves it out in lists.
+_TYPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": KIND}
 
 
 class Census:
@@ -40,6 +44,8 @@ class Census:
         self._telemetry = telemetry
         self._may_write = may_write
         self._troubles: dict[str, str] = {}
+        self._found_some = False
+        self._standing_in = False
 
     async def keep(self, period: float = 300.0, looks: int = 10) -> None:
         """Sweep at once, then take a census and sweep each `period` seconds, for ever.
@@ -53,6 +59,12 @@ class Census:
                 await self._try("look for autoscalers", self.look_for_overlooked)
             await self._try("census", self.take)
             await self._try("sweep of minimums", self.sweep)
+
+    async def stand_in(self, period: float = 5.0) -> None:
+        """Tell the fleet of its resources while no watch does, for ever."""
+        while True:
+            await asyncio.sleep(period)
+            await self._try("look for resources", self.look_for_resources)
 
     async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Nobody asks for this work, so that it fails is told: once, and when it works again."""
@@ -82,14 +94,18 @@ class Census:
             logger.info("%s has its own minimum again: nobody holds it any more.", holder)
 
     async def look_for_overlooked(self) -> None:
-        """Tell the fleet of the ScaledObjects that no watch has told of.
+        """Tell the fleet of the autoscalers that no watch has told of.
+
+        Those are ScaledObjects, and HPAs too while the fleet's resources are told of here: then
+        nothing says how far the watches are.
 
         Raises:
             ClusterError: the API server does not say what there is; nothing is changed then.
         """
-        kind = Kind.SCALED_OBJECT
-        items = listed(self._cluster, *kind.resource, self._namespaces)
-        found = [scaled_by(kind, item) async for item in items]
+        found = []
+        for kind in Kind if self._standing_in else (Kind.SCALED_OBJECT,):
+            items = listed(self._cluster, *kind.resource, self._namespaces)
+            found += [scaled_by(kind, item) async for item in items]
         # Afterwards: a watch may have told of some while the list was made.
         _, known = self._fleet.uids()
         overlooked: dict[TargetKey, list[Autoscaler]] = {}
@@ -97,6 +113,31 @@ class Census:
             if autoscaler.uid not in known:
                 overlooked.setdefault(key, []).append(autoscaler)
         self._fleet.overlooked = overlooked
+
+    async def look_for_resources(self) -> None:
+        """Tell the fleet of the resources that there are, if no watch has told of any.
+
+        They are told of from the second look on, for at first a watch may be about to begin, and
+        then at every look, for nothing says whether a watch has begun since.
+
+        Raises:
+            ClusterError: the API server does not say what there is; nothing is changed then.
+        """
+        if len(self._fleet) and not self._standing_in:
+            return
+        items = listed(self._cluster, f"{GROUP}/{VERSION}", PLURAL, self._namespaces)
+        found = [{**_TYPE, **item} async for item in items]
+        if not self._standing_in:
+            # Afterwards: a watch may have told of them while the list was made.
+            self._standing_in = self._found_some and bool(found) and not len(self._fleet)
+            self._found_some = bool(found)
+            if not self._standing_in:
+                return
+            logger.info("%d resources are there that no watch has told of.", len(found))
+            # Before the first decision: a target that is another's must not be scaled.
+            await self.look_for_overlooked()
+        for item in found:
+            self._fleet.upsert(item)
 
     async def take(self) -> None:
         """Drop what is gone.

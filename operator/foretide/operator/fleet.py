@@ -54,8 +54,11 @@ class Fleet:
             self.reconciler.telemetry.resources.set(len(self))
             return
         scaler, _, wake = member
-        if body["metadata"].get("generation") == scaler.generation:
+        generation = body["metadata"].get("generation")
+        if generation == scaler.generation:
             return  # status or metadata only, most often written by ourselves
+        if generation is not None and generation < (scaler.generation or 0):
+            return  # from a list that was made before the watch told of a newer one
         old = scaler.spec
         scaler.update(body)
         self._record_claim(scaler)

@@ -21,7 +21,14 @@ def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
-    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    def configure(
+        settings: kopf.OperatorSettings,
+        autoscalers: kopf.Index[Any, Any] = _NO_INDEX,
+        scaledobjects: kopf.Index[Any, Any] = _NO_INDEX,
+        **_: Any,
+    ) -> None:
+        # Both are filled, and kept up to date, from now on.
+        fleet.autoscalers = _Either(autoscalers, scaledobjects)
         # Foretide posts its own Events; kopf's log lines are not for users.
         settings.posting.level = logging.CRITICAL
         settings.scanning.disabled = False
@@ -37,20 +44,13 @@ def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
     def autoscalers(body: kopf.Body, **_: Any) -> Any:
         return dict([scaled_by(Kind.HPA, body)])
 
-    # Where KEDA is installed later, kopf may miss it: see Census.look_for_overlooked.
+    # Where a kind is installed later, kopf may miss it: see Census.
     @kopf.index("keda.sh", "v1alpha1", "scaledobjects", id="scaledobjects", registry=registry)
     def scaled_objects(body: kopf.Body, **_: Any) -> Any:
         return dict([scaled_by(Kind.SCALED_OBJECT, body)])
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
-    async def predictive_scaler(
-        event: Mapping[str, Any],
-        body: kopf.Body,
-        autoscalers: kopf.Index[Any, Any] = _NO_INDEX,
-        scaledobjects: kopf.Index[Any, Any] = _NO_INDEX,
-        **_: Any,
-    ) -> None:
-        fleet.autoscalers = _Either(autoscalers, scaledobjects)
+    async def predictive_scaler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
         if event.get("type") == "DELETED":
             fleet.remove(body["metadata"]["uid"])
         else:

@@ -129,7 +129,7 @@ async def run(options: RunOptions) -> int:
             telemetry,
             may_write=lambda: may_write() and not settings.current.kill_switch,
         )
-        background.append(asyncio.create_task(census.keep()))
+        background += [asyncio.create_task(work) for work in (census.keep(), census.stand_in())]
         return await _lead(options, build_registry(fleet), leadership, ready)
     finally:
         telemetry.leader.set(0)

@@ -96,6 +96,69 @@ async def test_a_scaled_object_that_no_watch_has_told_of_is_a_conflict_all_the_s
     await operator.until(lambda: cluster.condition("Conflict") == ("False", "SoleOwner"))
 
 
+def scaler_unseen(api, name="shop", *, generation=1, maximum=20):
+    """A PredictiveScaler, or its new version, of which no watch tells."""
+    api.objects[kmock.resource(SCALERS), "default", name] = {
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "uid": f"unseen-{name}",
+            "resourceVersion": str(generation),
+            "generation": generation,
+            "creationTimestamp": "2026-03-01T00:00:00Z",
+        },
+        "spec": {
+            "scaleTargetRef": {"kind": "Deployment", "name": "shop"},
+            "minReplicas": 1,
+            "maxReplicas": maximum,
+            "mode": "Auto",
+            "metrics": [{"query": "demand", "perReplica": 100, "targetUtilization": 0.5}],
+        },
+    }
+
+
+async def test_resources_that_no_watch_tells_of_are_looked_after_all_the_same(
+    api, cluster, demand, operator, census
+):
+    await cluster.deployment(replicas=2)
+    demand.answer = 250
+    scaler_unseen(api)
+    await census.look_for_resources()
+    assert len(operator.fleet) == 0  # a watch may be about to begin
+    await census.look_for_resources()
+    await operator.until(lambda: cluster.replicas() == 5)
+    scaler_unseen(api, generation=2, maximum=3)
+    await census.look_for_resources()
+    await operator.until(lambda: cluster.replicas() == 3)
+    scaler_unseen(api, generation=1)  # from a list that is older
+    await census.look_for_resources()
+    await operator.tick()
+    assert cluster.replicas() == 3
+
+
+async def test_a_resource_that_no_watch_tells_of_leaves_its_target_to_an_autoscaler(
+    api, cluster, demand, operator, census
+):
+    await cluster.deployment(replicas=2)
+    demand.answer = 250
+    await cluster.hpa()
+    scaler_unseen(api)
+    for _ in range(2):
+        await census.look_for_resources()
+    await operator.until(lambda: cluster.condition("Conflict") == ("True", "OtherOwner"))
+    assert cluster.replicas() == 2
+
+
+async def test_resources_that_a_watch_tells_of_are_left_to_it(api, cluster, operator, census):
+    await cluster.deployment(replicas=2)
+    await cluster.scaler()
+    await operator.until(lambda: len(operator.fleet) == 1)
+    scaler_unseen(api, "other")
+    for _ in range(3):
+        await census.look_for_resources()
+    assert len(operator.fleet) == 1
+
+
 async def test_what_is_there_stays(cluster, demand, operator, census):
     await cluster.deployment(replicas=2)
     await cluster.hpa()

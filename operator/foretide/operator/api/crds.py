@@ -14,6 +14,7 @@ from .status import PredictiveScaler
 GROUP = "foretide.dev"
 VERSION = "v1alpha1"
 PLURAL = "predictivescalers"
+KIND = "PredictiveScaler"
 
 Schema = dict[str, Any]
 
@@ -62,8 +63,8 @@ def predictive_scaler_crd() -> Schema:
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": "PredictiveScaler",
-                "listKind": "PredictiveScalerList",
+                "kind": KIND,
+                "listKind": f"{KIND}List",
                 "plural": PLURAL,
                 "singular": "predictivescaler",
                 "shortNames": ["pscaler"],
