@@ -29,6 +29,20 @@ class ThreadState(StrEnum):
     UNKNOWN = "unknown"  # not told: the look failed
 
 
+class Peer(StrEnum):
+    """Whom a thread waits for that waits for sockets, told from the sockets of its process.
+
+    Where it waits for several, the first of these that there is. A wait for UPSTREAM is for an
+    answer; one for a CLIENT or LISTENER is for something to do.
+    """
+
+    UPSTREAM = "upstream"  # a connection that the process has made
+    CLIENT = "client"  # a connection that it has accepted
+    LISTENER = "listener"  # one yet to be made to it
+    LOCAL = "local"  # pipes, socket pairs, timers and events
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One line of a function. `file` is the full path as the process knows it; line 0: unknown."""
@@ -43,12 +57,15 @@ class Samples:
     """How often a thread was seen with a stack. Indices into the window's `threads` and `stacks`.
 
     `active`: how many of them py-spy would not have called idle, None where it was not asked.
+    `part`: in which of the window's `parts` of equal length that was. A thread and stack seen in
+    several parts has an entry for each; who wants no times adds them up.
     """
 
     thread: int
     stack: int
     count: int
     active: int | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +75,8 @@ class Thread:
     `name` is Python's, empty where it is unknown. `user_seconds` and `system_seconds` have the
     resolution of a clock tick (10 ms), `cpu_seconds` (on a core) and `runqueue_seconds` (waiting
     for a core) that of schedstat. `calls` counts the sweeps by "state syscall wchan" as evidence.
+    `peers` counts the sweeps that saw it in NETWORK or POLL by whom it waited for. `cpu_parts` are
+    the CPU seconds of each of the window's parts, empty where it has but one.
     """
 
     tid: int
@@ -70,11 +89,13 @@ class Thread:
     involuntary_switches: int
     states: Mapping[ThreadState, int]
     calls: Mapping[str, int] = field(default_factory=dict)
+    peers: Mapping[Peer, int] = field(default_factory=dict)
+    cpu_parts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """PSI of the container's cgroup (v2): seconds stalled in the window. None where not to be had."""
+    """PSI of the cgroup (v2): seconds stalled in the window. None where it is not to be had."""
 
     cpu_some: float | None = None
     memory_some: float | None = None
@@ -154,8 +175,10 @@ class Window:
     `rate` is what was asked of py-spy (Hz), `sample_count` how often it looked, `sweeps` how often
     /proc was. A stack is indices into `frames`, the root first. `labels` says whose it is: pod,
     container, workload, image (with digest), node, version, as far as known. `source` is the text
-    of source lines by the index of their frame: of the leaves, where the file could be read (through
-    /proc/PID/root). It tells a line that sleeps from one that works (`leaves.py`).
+    of source lines by the index of their frame: of the leaves, where the file could be read
+    (through /proc/PID/root). It tells a line that sleeps from one that works (`leaves.py`).
+    `parts`: into how many parts of equal length, about a second each, its samples and CPU seconds
+    are told apart: a comparison needs more units than a profile of half a minute has windows.
     """
 
     started_at: float
@@ -175,3 +198,4 @@ class Window:
     overhead: Overhead
     labels: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[int, str] = field(default_factory=dict)
+    parts: int = 1
