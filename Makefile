@@ -79,7 +79,7 @@ coverage: $(STAMP) ## tests without a cluster, with coverage in htmlcov/
 	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox" --cov --cov-report=term-missing --cov-report=html
 
 crds: $(STAMP) ## generate crds/ from the models
-	@.venv/bin/foretide crds > crds/predictivescalers.yaml
+	@for kinds in predictivescalers profilers; do .venv/bin/foretide crds $$kinds > crds/$$kinds.yaml; done
 
 bench-reconcile: binaries ## cost of the operator with 100 PredictiveScalers, or SCALERS=500
 	@$(PY) benchmarks/reconcile.py --scalers $(or $(SCALERS),100) --json out/reconcile.json

@@ -77,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     crds = commands.add_parser(
         "crds", help="print the CustomResourceDefinitions", description="Print the CRDs as YAML."
     )
+    crds.add_argument("plural", nargs="?", metavar="KINDS", help="only this one: profilers")
     crds.set_defaults(run=_crds)
     backtest.add_parser(commands)
     adopt.add_parser(commands)
@@ -133,7 +134,12 @@ def _crds(options: argparse.Namespace) -> int:
         import yaml
     except ImportError as error:
         return fail(missing(error, "operator"))
-    from .api.crds import predictive_scaler_crd
+    from .api.crds import all_crds
+
+    definitions = all_crds()
+    if options.plural is not None and options.plural not in definitions:
+        return fail(f"there is no CRD {options.plural!r}, only {' and '.join(definitions)}")
+    wanted = [options.plural] if options.plural else list(definitions)
 
     class Plain(yaml.SafeDumper):
         """Writes what is said twice twice: anchors and aliases are for machines."""
@@ -142,7 +148,8 @@ def _crds(options: argparse.Namespace) -> int:
             return True
 
     with contextlib.suppress(BrokenPipeError):
-        yaml.dump(predictive_scaler_crd(), sys.stdout, Plain, sort_keys=False, width=100)
+        documents = [definitions[plural] for plural in wanted]
+        yaml.dump_all(documents, sys.stdout, Plain, sort_keys=False, width=100)
         sys.stdout.flush()
     return 0
 

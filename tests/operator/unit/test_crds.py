@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from foretide.forecasting.engines.catalogue import AUTO
-from foretide.operator.api.crds import predictive_scaler_crd
+from foretide.operator.api.crds import all_crds, predictive_scaler_crd
+from foretide.operator.api.profiler import PROFILER_RULES
 from foretide.operator.api.rules import RULES
 
 STRUCTURAL = {
@@ -25,6 +26,8 @@ STRUCTURAL = {
     "maxLength",
     "minItems",
     "maxItems",
+    "minProperties",
+    "maxProperties",
     "additionalProperties",
     "anyOf",
     "x-kubernetes-int-or-string",
@@ -208,3 +211,35 @@ def test_users_are_told_which_engines_auto_mixes(nodes):
         .partition(", each")[0]
     )
     assert mixture.replace(" and ", ", ").split(", ") == list(AUTO)
+
+
+@pytest.fixture(params=all_crds())
+def kind(request):
+    """Each kind in turn: its plural, its CustomResourceDefinition, the nodes of its schema."""
+    crd = all_crds()[request.param]
+    version = crd["spec"]["versions"][0]
+    return request.param, crd, dict(walk(version["schema"]["openAPIV3Schema"]))
+
+
+def test_each_kind_is_structural_described_and_in_the_repository(kind):
+    plural, crd, nodes = kind
+    assert not {path for path, node in nodes.items() if node.keys() - STRUCTURAL}
+    assert not [
+        path for path in nodes if path and path[-1] != "]" and not nodes[path].get("description")
+    ]
+    manifest = Path(__file__).parents[3] / "crds" / f"{plural}.yaml"
+    assert yaml.safe_load(manifest.read_text(encoding="utf-8")) == crd
+
+
+def test_each_kind_has_columns_of_fields_that_exist(kind):
+    plural, crd, nodes = kind
+    assert crd["metadata"]["name"] == f"{plural}.foretide.dev"
+    for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]:
+        path = re.sub(r"\[\?\(@\.type=='\w+'\)\]", "[]", column["jsonPath"]).lstrip(".")
+        assert path == "metadata.creationTimestamp" or nodes[path]["type"] == column["type"]
+
+
+def test_the_profilers_rules_sit_where_they_belong():
+    schema = all_crds()["profilers"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    ruled = {path for path, node in walk(schema) if "x-kubernetes-validations" in node}
+    assert ruled == PROFILER_RULES.keys()

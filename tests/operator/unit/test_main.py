@@ -4,7 +4,7 @@ import sys
 import pytest
 import yaml
 
-from foretide.operator.api.crds import predictive_scaler_crd
+from foretide.operator.api.crds import all_crds
 from foretide.operator.main import main
 
 
@@ -52,7 +52,16 @@ def test_the_version_is_told(capsys):
 
 def test_crds_prints_the_definitions_as_yaml(capsys):
     assert main(["crds"]) == 0
-    assert yaml.safe_load(capsys.readouterr().out) == predictive_scaler_crd()
+    assert list(yaml.safe_load_all(capsys.readouterr().out)) == list(all_crds().values())
+
+
+def test_crds_prints_one_definition_when_asked_for_it(capsys):
+    assert main(["crds", "profilers"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out) == all_crds()["profilers"]
+
+
+def test_a_crd_that_does_not_exist_is_told(refusal):
+    assert "no CRD 'pods', only predictivescalers and profilers" in refusal("crds", "pods")
 
 
 def test_it_runs_as_a_command():

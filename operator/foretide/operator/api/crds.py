@@ -4,10 +4,13 @@ A structural schema is a dialect of JSON schema: no `$ref`, no `title`, no type 
 `exclusiveMinimum`. What a schema cannot say is said in CEL.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
+from .profiler import PROFILER_RULES
+from .profiler_status import Profiler
 from .rules import RULES
 from .status import PredictiveScaler
 
@@ -15,8 +18,10 @@ GROUP = "foretide.dev"
 VERSION = "v1alpha1"
 PLURAL = "predictivescalers"
 KIND = "PredictiveScaler"
+PROFILERS = "profilers"
 
 Schema = dict[str, Any]
+Rules = Mapping[str, list[dict[str, str]]]
 
 _COLUMNS: list[Schema] = [
     {"name": "Target", "type": "string", "jsonPath": ".spec.scaleTargetRef.name"},
@@ -53,21 +58,60 @@ _COLUMNS: list[Schema] = [
 ]
 
 
+_PROFILER_COLUMNS: list[Schema] = [
+    {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+    {"name": "Pods", "type": "string", "jsonPath": ".status.podsSummary"},
+    {"name": "Bound", "type": "string", "jsonPath": ".status.bound.kind"},
+    {"name": "Top hotspot", "type": "string", "jsonPath": ".status.topHotspot"},
+    {"name": "Verdict", "type": "string", "jsonPath": ".status.verdict.verdict"},
+    {
+        "name": "Ready",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
+    },
+    {
+        "name": "Why",
+        "type": "string",
+        "priority": 1,
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].message",
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
+
+def all_crds() -> dict[str, Schema]:
+    """Every CustomResourceDefinition by its plural, ready to be dumped as YAML."""
+    return {PLURAL: predictive_scaler_crd(), PROFILERS: profiler_crd()}
+
+
 def predictive_scaler_crd() -> Schema:
-    """The CustomResourceDefinition of PredictiveScaler, ready to be dumped as YAML."""
+    """The CustomResourceDefinition of PredictiveScaler."""
+    schema = structural(PredictiveScaler, RULES, _DEFAULTED)
+    return _definition(KIND, PLURAL, "pscaler", schema, _COLUMNS)
+
+
+def profiler_crd() -> Schema:
+    """The CustomResourceDefinition of Profiler."""
+    schema = structural(Profiler, PROFILER_RULES)
+    return _definition("Profiler", PROFILERS, "prof", schema, _PROFILER_COLUMNS)
+
+
+def _definition(
+    kind: str, plural: str, short: str, schema: Schema, columns: list[Schema]
+) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": "predictivescaler",
-                "shortNames": ["pscaler"],
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [short],
                 "categories": ["foretide"],
             },
             "versions": [
@@ -75,34 +119,54 @@ def predictive_scaler_crd() -> Schema:
                     "name": VERSION,
                     "served": True,
                     "storage": True,
-                    "schema": {"openAPIV3Schema": structural(PredictiveScaler)},
+                    "schema": {"openAPIV3Schema": schema},
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": _COLUMNS,
+                    "additionalPrinterColumns": columns,
                 }
             ],
         },
     }
 
 
-def structural(model: type[BaseModel]) -> Schema:
-    """The structural schema of a model."""
+def structural(model: type[BaseModel], rules: Rules, defaulted: Iterable[str] = ()) -> Schema:
+    """The structural schema of a model.
+
+    `rules` is CEL by the path of the field, `defaulted` names the objects of which the API server
+    fills in the defaults where they are left out.
+    """
     schema = model.model_json_schema(by_alias=True)
-    return _convert(schema, schema.get("$defs", {}), "")
+    return _Conversion(schema.get("$defs", {}), rules, frozenset(defaulted)).convert(schema, "")
 
 
-def _convert(node: Schema, definitions: Schema, path: str) -> Schema:
-    node = _resolve(node, definitions)
-    if rules := RULES.get(path):
-        node["x-kubernetes-validations"] = rules
-    if properties := node.get("properties"):
-        node["properties"] = {
-            name: _convert(child, definitions, f"{path}.{name}".lstrip("."))
-            for name, child in properties.items()
-        }
-        _default_objects(node)
-    if items := node.get("items"):
-        node["items"] = _convert(items, definitions, f"{path}[]")
-    return node
+class _Conversion:
+    def __init__(self, definitions: Schema, rules: Rules, defaulted: frozenset[str]) -> None:
+        self._definitions = definitions
+        self._rules = rules
+        self._defaulted = defaulted
+
+    def convert(self, node: Schema, path: str) -> Schema:
+        node = _resolve(node, self._definitions)
+        if rules := self._rules.get(path):
+            node["x-kubernetes-validations"] = rules
+        if properties := node.get("properties"):
+            node["properties"] = {
+                name: self.convert(child, f"{path}.{name}".lstrip("."))
+                for name, child in properties.items()
+            }
+            self._default_objects(node)
+        if items := node.get("items"):
+            node["items"] = self.convert(items, f"{path}[]")
+        return node
+
+    def _default_objects(self, node: Schema) -> None:
+        """Let the API server fill in the defaults inside of objects that are left out.
+
+        Only where nothing inside is required, and only in the spec: status has no defaults.
+        """
+        for name, child in node["properties"].items():
+            optional = name not in node.get("required", [])
+            if optional and child.get("type") == "object" and name in self._defaulted:
+                child.setdefault("default", {})
 
 
 def _resolve(node: Schema, definitions: Schema) -> Schema:
@@ -129,17 +193,6 @@ def _resolve(node: Schema, definitions: Schema) -> Schema:
         if not isinstance(outer.get(foreign), dict) or foreign == "$defs":
             outer.pop(foreign, None)
     return outer
-
-
-def _default_objects(node: Schema) -> None:
-    """Let the API server fill in the defaults inside of objects that are left out.
-
-    Only where nothing inside is required, and only in the spec: status has no defaults.
-    """
-    for name, child in node["properties"].items():
-        optional = name not in node.get("required", [])
-        if optional and child.get("type") == "object" and name in _DEFAULTED:
-            child.setdefault("default", {})
 
 
 _DEFAULTED = frozenset({"forecast", "signals", "surge", "behavior", "scaleUp", "scaleDown"})

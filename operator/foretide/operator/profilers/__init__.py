@@ -1,0 +1,1 @@
+"""Profilers in the cluster: how a pod is attached to, what comes back, and what it says."""

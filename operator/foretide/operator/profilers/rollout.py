@@ -1,0 +1,67 @@
+"""The sidecar in a workload's template, for `allowRollout`. Pure.
+
+Server-side apply keeps account of which fields are ours. To take the sidecar away again, the same
+manager applies an empty template: what was ours goes, what was there before stays, and the
+template is as it was.
+
+https://kubernetes.io/docs/reference/using-api/server-side-apply/
+"""
+
+from typing import Any
+
+from ..api.predictivescaler import ScaleTargetRef
+from . import containers, routes
+from .containers import Order
+from .facts import PodFacts
+from .routes import Refusal
+
+Json = dict[str, Any]
+
+MANAGER = "foretide-profiler"
+APPLY = "application/apply-patch+yaml"
+# Kinds whose pods come from a template at spec.template.
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def with_sidecar(
+    ref: ScaleTargetRef,
+    template: PodFacts,
+    container: str | None,
+    *,
+    order: Order,
+    profiler: str,
+    allow_ptrace: bool,
+) -> Json | Refusal:
+    """What to apply so that the template's pods have the sidecar."""
+    if ref.kind not in KINDS:
+        return Refusal(
+            "NoTemplate",
+            f"{ref.kind} is none of the kinds whose template Foretide changes: {', '.join(KINDS)}",
+            "Leave allowRollout out: new pods get the sidecar when they are created",
+        )
+    found = routes.of_new_pod(template, container, allow_ptrace=allow_ptrace)
+    if isinstance(found, Refusal):
+        return found
+    sidecar = containers.sidecar(template, found.target, found.accesses[0], order)
+    return {
+        **_head(ref),
+        "spec": {
+            "template": {
+                "metadata": {"annotations": {containers.PROFILER: profiler}},
+                "spec": {
+                    "shareProcessNamespace": True,
+                    "initContainers": [sidecar],
+                    "volumes": [containers.orders_volume()],
+                },
+            }
+        },
+    }
+
+
+def without_sidecar(ref: ScaleTargetRef) -> Json:
+    """What to apply so that the template is as it was."""
+    return _head(ref)
+
+
+def _head(ref: ScaleTargetRef) -> Json:
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
