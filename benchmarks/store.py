@@ -172,15 +172,15 @@ async def over_http(
 
 
 async def vacuum(repository: Repository) -> None:
-    if repository._engine.dialect.name == "postgresql":
-        async with repository._engine.connect() as connection:
+    if repository.database.engine.dialect.name == "postgresql":
+        async with repository.database.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text("VACUUM demand_chunks"))
 
 
 async def size(repository: Repository) -> float:
     """Bytes of the database, after it has tidied up."""
-    engine = repository._engine
+    engine = repository.database.engine
     async with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             tables = "'demand_series', 'demand_chunks'"

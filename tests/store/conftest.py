@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from foretide.store.profiles import Kind, Profile, Target
 from foretide.store.repository import Repository
 from foretide.store.rollups import Columns, Rollup, SeriesKey
 from sandbox.process import PR_SET_PDEATHSIG, wait_until
@@ -72,6 +73,21 @@ def columns():
                 for place, peak in enumerate(peaks)
             ]
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def profile():
+    """A profile of ten seconds of the workload `web/deployment/shop`, unless told otherwise."""
+
+    def make(*, ago=60.0, seconds=10.0, now=NOW, **changes):
+        named = {"namespace": "web", "workload": "deployment/shop", "container": "app"}
+        named |= {"pod": "shop-a", "version": "sha256:1", "labels": {"node": "one"}}
+        target = Target(**{name: changes.pop(name, value) for name, value in named.items()})
+        start = now - ago - seconds
+        made = {"kind": Kind.RAW, "start": start, "end": start + seconds, "data": b"opaque"}
+        return Profile(target, **{**made, "content_type": "application/x-test", **changes})
 
     return make
 

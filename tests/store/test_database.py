@@ -111,7 +111,7 @@ async def test_a_full_disk_is_said_and_nothing_is_lost(sqlite, key, columns, now
 
     def limit(pages):
         async def set_limit():
-            async with sqlite._engine.connect() as connection:
+            async with sqlite.database.engine.connect() as connection:
                 await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
         return set_limit()

@@ -4,20 +4,18 @@ The service puts HTTP in front of it; `foretide` on a laptop uses it as it is.
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Row, Table, delete, exists, func, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Row, delete, exists, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from . import chunks as packing
-from .database import Conflict, Location, locate, open_engine, probe, translated
+from .database import Conflict, Location
 from .rollups import (
     Batch,
     Columns,
@@ -29,7 +27,8 @@ from .rollups import (
     check_key,
     check_range,
 )
-from .schema import chunks, migrate, series
+from .schema import chunks, series
+from .sessions import Database
 
 T = TypeVar("T")
 
@@ -38,7 +37,6 @@ Place = tuple[int, int]  # series_id, slot: the primary key of a chunk
 
 # A statement of either database has 32,766 parameters at the most.
 _PARAMETERS = 20_000
-_ATTEMPTS = 5
 _IDENTITY = (series.c.namespace, series.c.name, series.c.metric, series.c.fingerprint)
 
 
@@ -49,11 +47,10 @@ class Repository:
     altogether (SQLite), so that what one has read is still true when it writes.
     """
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
-        """Use `open`: it also brings the schema up to date."""
-        self._engine = engine
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        """Roll-ups in a database that is open, to be closed by whoever has opened it."""
+        self.database = database
         self._clock = clock
-        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -63,32 +60,16 @@ class Repository:
         clock: Callable[[], float] = time.time,
         lock_timeout: float = 10.0,
     ) -> Self:
-        """Open a database, made when SQLite's file is not there, and migrate it.
-
-        Raises:
-            StoreRefused: the address is no address.
-            SchemaTooNew: a newer version of Foretide has written it.
-            StoreUnavailable: it cannot be reached.
-        """
-        location = locate(database) if isinstance(database, str) else database
-        await asyncio.to_thread(probe, location)
-        self = cls(open_engine(location, lock_timeout=lock_timeout), clock=clock)
-        try:
-            async with self._writing() as connection:
-                await connection.run_sync(migrate)
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
+        """Open a database for roll-ups alone; errors as by `Database.open`."""
+        return cls(await Database.open(database, lock_timeout=lock_timeout), clock=clock)
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()
+        """Close all connections to the database."""
+        await self.database.aclose()
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` if the database does not answer."""
-        async with self._reading() as connection:
-            await connection.execute(select(1))
+        await self.database.ping()
 
     async def write(self, batch: Batch) -> Written:
         """See `Rollups`."""
@@ -97,14 +78,11 @@ class Repository:
         received = sum(map(len, batch.values()))
         if not batch:
             return Written(0, 0)
-        for _ in range(_ATTEMPTS - 1):
-            with contextlib.suppress(Conflict):
-                return Written(received, await self._write(batch))
-        return Written(received, await self._write(batch))
+        return Written(received, await self.database.repeat(lambda: self._write(batch)))
 
     async def _write(self, batch: Batch) -> int:
         """Write once; returns how many roll-ups changed what is kept."""
-        async with self._writing() as connection:
+        async with self.database.writing() as connection:
             ids = await self._lock_series(connection, list(batch))
             fresh: dict[Place, list[Rollup]] = defaultdict(list)
             for key, columns in batch.items():
@@ -131,7 +109,7 @@ class Repository:
             .where(chunks.c.slot.between(packing.slot_of(start), packing.slot_of(end)))
             .order_by(chunks.c.slot)
         )
-        async with self._reading() as connection:
+        async with self.database.reading() as connection:
             rows = (await connection.execute(query)).all()
         pairs = [(row.slot, row.data) for row in rows]
         return await asyncio.to_thread(_unpack, pairs, start, end, peaks_only=peaks_only)
@@ -149,7 +127,7 @@ class Repository:
             query = query.where(series.c.namespace == namespace)
         if name is not None:
             query = query.where(series.c.name == name)
-        async with self._reading() as connection:
+        async with self.database.reading() as connection:
             rows = [row for row in (await connection.execute(query)).all() if row[5] is not None]
             places = {(row.id, slot) for row in rows for slot in row[5:7]}
             ends = await _load(connection, list(places))
@@ -161,7 +139,7 @@ class Repository:
         """See `Rollups`."""
         given = zip(_IDENTITY, (namespace, name, metric, fingerprint), strict=True)
         doomed = delete(series).where(*(column == value for column, value in given if value))
-        async with self._writing() as connection:
+        async with self.database.writing() as connection:
             return (await connection.execute(doomed)).rowcount
 
     async def sweep(self, keep: float) -> int:
@@ -170,7 +148,7 @@ class Repository:
         """
         now = self._clock()
         oldest = packing.slot_of(now - keep)
-        async with self._writing() as connection:
+        async with self.database.writing() as connection:
             gone = await connection.execute(delete(chunks).where(chunks.c.slot < oldest))
             await connection.execute(
                 delete(series).where(
@@ -197,7 +175,7 @@ class Repository:
                 dict(zip(columns, _parts(key), strict=True), created_at=int(self._clock()))
                 for key in missing
             ]
-            await connection.execute(self._insert(series).on_conflict_do_nothing(), rows)
+            await connection.execute(self.database.insert(series).on_conflict_do_nothing(), rows)
         ids = await self._select_ids(connection, keys, lock=True)
         if len(ids) < len(keys):
             raise Conflict("Conflict", "a series was deleted while it was written to")
@@ -219,34 +197,11 @@ class Repository:
         return ids
 
     def _upsert_chunks(self) -> Any:
-        statement = self._insert(chunks)
+        statement = self.database.insert(chunks)
         return statement.on_conflict_do_update(
             index_elements=[chunks.c.series_id, chunks.c.slot],
             set_={"data": statement.excluded.data},
         )
-
-    def _insert(self, table: Table) -> postgresql.Insert | sqlite.Insert:
-        if self._engine.dialect.name == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
-
-    @contextlib.asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with self._engine.connect() as connection:
-                yield connection
-
-    @contextlib.asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncConnection]:
-        # SQLite has one writer at a time: those of this process need not wait by polling.
-        async with (
-            self._turn if self._engine.dialect.name == "sqlite" else contextlib.nullcontext()
-        ):
-            with translated():
-                async with self._engine.connect() as connection:
-                    await connection.execution_options(foretide_writes=True)
-                    async with connection.begin():
-                        yield connection
 
 
 def _parts(key: SeriesKey) -> tuple[str, str, str, str]:

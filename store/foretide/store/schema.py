@@ -2,7 +2,7 @@
 
 A change of the tables is one more migration at the end of `MIGRATIONS`; from then on the first one
 keeps a copy of its own of the tables as they were. Migrations only go forward. Later kinds of data
-(profiles, load-test results, reports) bring tables of their own.
+(load-test results, reports) bring tables of their own.
 """
 
 import logging
@@ -14,11 +14,13 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     func,
     insert,
@@ -60,6 +62,41 @@ chunks = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# Whose profiles are: a row for many of them. `identity` is a digest of all the others.
+profile_targets = Table(
+    "profile_targets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("identity", String(32), nullable=False, unique=True),
+    Column("namespace", String(253), nullable=False),
+    Column("workload", String(253), nullable=False),
+    Column("container", String(253), nullable=False),
+    Column("pod", String(253), nullable=False),
+    Column("version", String(253), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("profile_targets_of_workload", "namespace", "workload"),
+)
+
+# Times in milliseconds. The data stands last: SQLite reads a row from its beginning.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("target_id", ForeignKey(profile_targets.c.id, ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("process", String(253), nullable=False),
+    Column("end", BigInteger, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content_type", String(253), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    UniqueConstraint("target_id", "kind", "start", "process"),
+    Index("profiles_by_age", "kind", "start", "size"),
+    sqlite_autoincrement=True,  # a number that a report has named must not be another's later
+)
+
 Migration = Callable[[Connection], None]
 
 
@@ -67,7 +104,14 @@ def _first_tables(connection: Connection) -> None:
     metadata.create_all(connection, [series, chunks])
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_tables,)
+def _profile_tables(connection: Connection) -> None:
+    metadata.create_all(connection, [profile_targets, profiles])
+    if connection.dialect.name == "postgresql":
+        # They are compressed already: PostgreSQL would try for nothing.
+        connection.execute(text("ALTER TABLE profiles ALTER COLUMN data SET STORAGE EXTERNAL"))
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _profile_tables)
 
 # Two replicas that start at once must not both migrate. The number is nobody else's, by chance.
 _LOCK = 7_315_442_019_663_061
