@@ -178,12 +178,14 @@ async def test_without_the_token_nothing_is_told(url, block, header):
             assert TOKEN not in answer.text
 
 
-async def test_a_token_that_is_replaced_counts_at_once(client, token_file, key, columns, tmp_path):
+async def test_a_token_that_is_replaced_counts_at_once(
+    client, url, token_file, key, columns, tmp_path
+):
     token_file.write_text("another-and-longer-token")
     assert await client.write({key(): columns(1)}) == (1, 1)
     old = tmp_path / "old"
     old.write_text(TOKEN)
-    other = StoreClient(StoreAddress(client._address.url, old))
+    other = StoreClient(StoreAddress(url, old))
     with pytest.raises(StoreUnavailable, match="refuses the token") as found:
         await other.series()
     assert found.value.reason == "Unauthorized"

@@ -63,8 +63,8 @@ class StoreAddress:
         return self.url.rstrip("/") + "/"
 
 
-class StoreClient:
-    """`Rollups` over HTTP; `aclose` when done."""
+class Connection:
+    """Sends requests to a store and reads its answers; `aclose` when done."""
 
     def __init__(
         self, address: StoreAddress, *, transport: httpx.AsyncBaseTransport | None = None
@@ -82,44 +82,12 @@ class StoreClient:
             verify=address.trust(),
         )
 
-    async def write(self, batch: Batch) -> Written:
-        """See `Rollups`; a batch too large for one request goes in several, each kept or not."""
-        answers = [
-            await self._send(messages.WriteAnswer, request)
-            for request in wire.write_requests(batch)
-        ]
-        return wire.summed(answers)
-
-    async def read(
-        self, key: SeriesKey, start: float, end: float, *, peaks_only: bool = False
-    ) -> Columns:
-        """See `Rollups`."""
-        answers = [
-            await self._send(messages.ReadAnswer, request)
-            for request in wire.read_requests(key, start, end, peaks_only=peaks_only)
-        ]
-        return wire.joined(answers)
-
-    async def series(
-        self, namespace: str | None = None, name: str | None = None
-    ) -> list[SeriesInfo]:
-        """See `Rollups`."""
-        request = wire.Request("GET", "v1/series", wire.given(namespace=namespace, name=name))
-        return (await self._send(messages.SeriesAnswer, request)).infos()
-
-    async def delete(
-        self, namespace: str, name: str, metric: str | None = None, fingerprint: str | None = None
-    ) -> int:
-        """See `Rollups`."""
-        params = wire.given(namespace=namespace, name=name, metric=metric, fingerprint=fingerprint)
-        request = wire.Request("DELETE", "v1/series", params)
-        return (await self._send(messages.DeleteAnswer, request)).deleted
-
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _send(self, kind: type[wire.M], request: wire.Request) -> wire.M:
+    async def send(self, kind: type[wire.M], request: wire.Request) -> wire.M:
+        """The answer to a request. Raises `StoreRefused` and `StoreUnavailable`."""
         headers = self._address.headers()
         try:
             # The client's own timeout is for each read: a trickle would go on for ever.
@@ -140,6 +108,57 @@ class StoreClient:
         except (httpx.HTTPError, TimeoutError) as error:
             raise wire.unreachable(error) from None
         return wire.parse(kind, wire.checked(response.status_code, bytes(body)))
+
+
+class StoreClient:
+    """`Rollups` over HTTP; `aclose` when done."""
+
+    def __init__(
+        self, address: StoreAddress, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Prepare the client.
+
+        Raises:
+            StoreUnavailable: the CA's file cannot be used.
+        """
+        self._connection = Connection(address, transport=transport)
+
+    async def write(self, batch: Batch) -> Written:
+        """See `Rollups`; a batch too large for one request goes in several, each kept or not."""
+        answers = [
+            await self._connection.send(messages.WriteAnswer, request)
+            for request in wire.write_requests(batch)
+        ]
+        return wire.summed(answers)
+
+    async def read(
+        self, key: SeriesKey, start: float, end: float, *, peaks_only: bool = False
+    ) -> Columns:
+        """See `Rollups`."""
+        answers = [
+            await self._connection.send(messages.ReadAnswer, request)
+            for request in wire.read_requests(key, start, end, peaks_only=peaks_only)
+        ]
+        return wire.joined(answers)
+
+    async def series(
+        self, namespace: str | None = None, name: str | None = None
+    ) -> list[SeriesInfo]:
+        """See `Rollups`."""
+        request = wire.Request("GET", "v1/series", wire.given(namespace=namespace, name=name))
+        return (await self._connection.send(messages.SeriesAnswer, request)).infos()
+
+    async def delete(
+        self, namespace: str, name: str, metric: str | None = None, fingerprint: str | None = None
+    ) -> int:
+        """See `Rollups`."""
+        params = wire.given(namespace=namespace, name=name, metric=metric, fingerprint=fingerprint)
+        request = wire.Request("DELETE", "v1/series", params)
+        return (await self._connection.send(messages.DeleteAnswer, request)).deleted
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connection.aclose()
 
 
 class SyncStoreClient:

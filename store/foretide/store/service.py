@@ -1,4 +1,4 @@
-"""The store's HTTP API (see `messages`) in front of a `Rollups`."""
+"""The store's HTTP API (see `messages` and `profile_messages`)."""
 
 import asyncio
 import hmac
@@ -11,8 +11,11 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from . import messages
+from .answers import answer, failure, number, status_of, wanted
 from .errors import StoreError, StoreRefused, StoreUnavailable
 from .messages import LARGEST_REQUEST, LONGEST_READ
+from .profile_service import ProfileRoutes
+from .profiles import LARGEST_PUT, Profiles
 from .rollups import LARGEST_BATCH, Columns, Rollups, SeriesKey, check_range
 
 logger = logging.getLogger(__name__)
@@ -56,11 +59,19 @@ class Token:
 class Service:
     """The handlers. `ping` raises `StoreUnavailable` while the database is away."""
 
-    def __init__(self, rollups: Rollups, token: Token, ping: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        rollups: Rollups,
+        token: Token,
+        ping: Callable[[], Awaitable[None]],
+        *,
+        profiles: Profiles | None = None,
+    ) -> None:
         self._rollups = rollups
         self._token = token
         self._ping = ping
         self.counts: Counter[tuple[str, str]] = Counter()
+        self._profiles = None if profiles is None else ProfileRoutes(profiles, self.counts)
 
     def application(self) -> web.Application:
         """The web application, to be run by aiohttp."""
@@ -72,6 +83,8 @@ class Service:
         add("GET", "/v1/rollups", self._read)
         add("GET", "/v1/series", self._series)
         add("DELETE", "/v1/series", self._delete)
+        if self._profiles is not None:
+            self._profiles.add_to(application.router)
         add("GET", "/healthz", self._healthz)
         add("GET", "/readyz", self._readyz)
         add("GET", "/metrics", self._metrics)
@@ -82,21 +95,22 @@ class Service:
         try:
             response = await handler(request)
         except StoreError as error:
-            response = _failure(_status(error), error.reason, error.message)
+            response = failure(status_of(error), error.reason, error.message)
             if isinstance(error, StoreUnavailable):
                 response.headers["Retry-After"] = "10"
                 logger.warning("%s %s: %s", request.method, request.path, error.message)
         except web.HTTPRequestEntityTooLarge:
-            response = _failure(
+            response = failure(
                 413,
                 "TooLarge",
-                f"a request has at most {LARGEST_REQUEST} bytes and {LARGEST_BATCH} roll-ups",
+                f"a request has at most {LARGEST_REQUEST} bytes, {LARGEST_BATCH} roll-ups "
+                f"and {LARGEST_PUT} profiles",
             )
         except web.HTTPException as error:
-            response = _failure(error.status, error.reason.replace(" ", ""), error.reason)
+            response = failure(error.status, error.reason.replace(" ", ""), error.reason)
         except Exception:
             logger.exception("%s %s failed unexpectedly", request.method, request.path)
-            response = _failure(500, "Internal", "the store failed; its log says why")
+            response = failure(500, "Internal", "the store failed; its log says why")
         # A name that anybody may choose is no label.
         method = request.method if request.method in _METHODS else "other"
         self.counts["requests", f'method="{method}",status="{response.status}"'] += 1
@@ -106,7 +120,7 @@ class Service:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         open_to_all = request.match_info.handler in (self._healthz, self._readyz, self._metrics)
         if not open_to_all and not self._token.opens(request):
-            return _failure(401, "Unauthorized", "the bearer token is missing or wrong")
+            return failure(401, "Unauthorized", "the bearer token is missing or wrong")
         return await handler(request)
 
     async def _write(self, request: web.Request) -> web.Response:
@@ -119,12 +133,12 @@ class Service:
         received, changed = await self._rollups.write(batch)
         self.counts["rollups_received", ""] += received
         self.counts["rollups_changed", ""] += changed
-        return _json(messages.WriteAnswer(received=received, changed=changed))
+        return answer(messages.WriteAnswer(received=received, changed=changed))
 
     async def _read(self, request: web.Request) -> web.Response:
         query = request.query
-        key = SeriesKey(*(_wanted(request, name) for name in _KEY))
-        start, end = (_number(request, name) for name in ("start", "end"))
+        key = SeriesKey(*(wanted(request, name) for name in _KEY))
+        start, end = (number(request, name) for name in ("start", "end"))
         check_range(start, end)
         if end - start > LONGEST_READ + 1:
             days = LONGEST_READ // 86_400
@@ -133,28 +147,28 @@ class Service:
             raise StoreRefused("Malformed", "columns is max, or left out")
         peaks_only = columns == "max"
         found = await self._rollups.read(key, start, end, peaks_only=peaks_only)
-        answer = await asyncio.to_thread(messages.ReadAnswer.of, found, peaks_only=peaks_only)
-        response = await asyncio.to_thread(_json, answer)
+        message = await asyncio.to_thread(messages.ReadAnswer.of, found, peaks_only=peaks_only)
+        response = await asyncio.to_thread(answer, message)
         response.enable_compression()
         return response
 
     async def _series(self, request: web.Request) -> web.Response:
         query = request.query
         found = await self._rollups.series(query.get("namespace"), query.get("name"))
-        response = _json(messages.SeriesAnswer.of(found))
+        response = answer(messages.SeriesAnswer.of(found))
         response.enable_compression()
         return response
 
     async def _delete(self, request: web.Request) -> web.Response:
         query = request.query
         deleted = await self._rollups.delete(
-            _wanted(request, "namespace"),
-            _wanted(request, "name"),
+            wanted(request, "namespace"),
+            wanted(request, "name"),
             query.get("metric"),
             query.get("fingerprint"),
         )
         logger.info("Deleted %d series of %s/%s.", deleted, query["namespace"], query["name"])
-        return _json(messages.DeleteAnswer(deleted=deleted))
+        return answer(messages.DeleteAnswer(deleted=deleted))
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -178,34 +192,3 @@ class Service:
 
 def _parse(body: bytes) -> dict[SeriesKey, Columns]:
     return messages.WriteRequest.model_validate_json(body).batch()
-
-
-def _json(message: messages.Message) -> web.Response:
-    text = message.model_dump_json()
-    return web.Response(text=text, content_type="application/json")
-
-
-def _failure(status: int, reason: str, message: str) -> web.Response:
-    answer = messages.ErrorAnswer(error=messages.Trouble(reason=reason, message=message))
-    response = _json(answer)
-    response.set_status(status)
-    return response
-
-
-def _status(error: StoreError) -> int:
-    if isinstance(error, StoreRefused):
-        return 413 if error.reason == "TooLarge" else 400
-    return 503
-
-
-def _wanted(request: web.Request, name: str) -> str:
-    if not (value := request.query.get(name)):
-        raise StoreRefused("Malformed", f"the parameter {name} is missing")
-    return value
-
-
-def _number(request: web.Request, name: str) -> float:
-    try:
-        return float(_wanted(request, name))
-    except ValueError:
-        raise StoreRefused("BadTime", f"{name} is not a number: Unix seconds are wanted") from None

@@ -88,7 +88,7 @@ def joined(answers: list[messages.ReadAnswer]) -> Columns:
     try:
         parts = [answer.columns() for answer in answers]
     except ValueError:
-        raise _not_the_store() from None
+        raise not_the_store() from None
     if len(parts) == 1:
         return parts[0]
     return Columns(
@@ -102,7 +102,7 @@ def joined(answers: list[messages.ReadAnswer]) -> Columns:
 def limit(body: bytearray) -> None:
     """Raise `StoreUnavailable` once a body is longer than any that could be right."""
     if len(body) > _LARGEST_ANSWER:
-        raise _not_the_store()
+        raise not_the_store()
 
 
 def checked(status: int, body: bytes) -> bytes:
@@ -132,10 +132,11 @@ def parse(kind: type[M], body: bytes) -> M:
     try:
         return kind.model_validate_json(body)
     except ValidationError:
-        raise _not_the_store() from None
+        raise not_the_store() from None
 
 
-def _not_the_store() -> StoreUnavailable:
+def not_the_store() -> StoreUnavailable:
+    """What an answer means that no store would give."""
     return StoreUnavailable(
         "NotTheStore", "the answer is not one of the store's: is the URL right?"
     )
