@@ -1,0 +1,1 @@
+"""Samples a running process: windows from py-spy and from /proc."""
