@@ -31,8 +31,8 @@ class Cost:
     total_cpu: float = 0.0
     self_wall: float = 0.0
     total_wall: float = 0.0
-    self_samples: int = 0
-    total_samples: int = 0
+    self_samples: float = 0
+    total_samples: float = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -57,7 +57,7 @@ class Costs:
     cpu_seconds: float
     wall_seconds: float
     native_cpu_seconds: float
-    samples: int
+    samples: float
     functions: Mapping[Function, Cost]
     lines: Mapping[Frame, Cost]
 
@@ -68,8 +68,8 @@ class _Sum:
     total_cpu: float = 0.0
     self_wall: float = 0.0
     total_wall: float = 0.0
-    self_samples: int = 0
-    total_samples: int = 0
+    self_samples: float = 0
+    total_samples: float = 0
 
     def cost(self) -> Cost:
         return Cost(
@@ -80,6 +80,40 @@ class _Sum:
             self.self_samples,
             self.total_samples,
         )
+
+
+class Summing:
+    """Adds up costs, stack by stack."""
+
+    def __init__(self) -> None:
+        self._functions: defaultdict[Function, _Sum] = defaultdict(_Sum)
+        self._lines: defaultdict[Frame, _Sum] = defaultdict(_Sum)
+        self._all = _Sum()
+
+    def add(self, stack: Sequence[Frame], cpu: float, wall: float, samples: float) -> None:
+        """Add what was spent at a stack, root first."""
+        _put(self._lines, stack, cpu, wall, samples)
+        _put(self._functions, [function_of(frame) for frame in stack], cpu, wall, samples)
+        self._all.self_cpu += cpu
+        self._all.self_wall += wall
+        self._all.self_samples += samples
+
+    def costs(self, seconds: float, native: float) -> Costs:
+        """What has been added up, over `seconds` of profile."""
+        return Costs(
+            seconds,
+            self._all.self_cpu,
+            self._all.self_wall,
+            native,
+            self._all.self_samples,
+            {function: total.cost() for function, total in self._functions.items()},
+            {line: total.cost() for line, total in self._lines.items()},
+        )
+
+
+def function_of(frame: Frame) -> Function:
+    """The function that a line belongs to."""
+    return Function(frame.file, frame.function)
 
 
 def attribute(windows: Window | Sequence[Window]) -> Costs:
@@ -97,40 +131,27 @@ def attribute_each(windows: Sequence[Window]) -> tuple[Costs, ...]:
 
 def add_up(windows: Iterable[Window], weights: Iterable[Sequence[Weight]]) -> Costs:
     """The costs of windows whose samples have these weights."""
-    functions: defaultdict[Function, _Sum] = defaultdict(_Sum)
-    lines: defaultdict[Frame, _Sum] = defaultdict(_Sum)
-    seconds = cpu = wall = native = 0.0
-    samples = 0
+    summing = Summing()
+    seconds = native = 0.0
     for window, of_samples in zip(windows, weights, strict=True):
         seconds += window.seconds
         native += native_cpu_seconds(window)
-        names = [Function(frame.file, frame.function) for frame in window.frames]
+        stacks = [[window.frames[index] for index in stack] for stack in window.stacks]
         for one, weight in zip(window.samples, of_samples, strict=True):
-            cpu += weight.cpu
-            wall += weight.wall
-            samples += one.count
-            stack = [window.frames[index] for index in window.stacks[one.stack]]
-            _put(lines, stack, weight, one.count)
-            _put(functions, [names[index] for index in window.stacks[one.stack]], weight, one.count)
-    return Costs(
-        seconds,
-        cpu,
-        wall,
-        native,
-        samples,
-        {function: total.cost() for function, total in functions.items()},
-        {line: total.cost() for line, total in lines.items()},
-    )
+            summing.add(stacks[one.stack], weight.cpu, weight.wall, one.count)
+    return summing.costs(seconds, native)
 
 
-def _put(sums: defaultdict[_Key, _Sum], stack: Sequence[_Key], weight: Weight, count: int) -> None:
+def _put(
+    sums: defaultdict[_Key, _Sum], stack: Sequence[_Key], cpu: float, wall: float, samples: float
+) -> None:
     for key in set(stack):
         total = sums[key]
-        total.total_cpu += weight.cpu
-        total.total_wall += weight.wall
-        total.total_samples += count
+        total.total_cpu += cpu
+        total.total_wall += wall
+        total.total_samples += samples
     if stack:
         leaf = sums[stack[-1]]
-        leaf.self_cpu += weight.cpu
-        leaf.self_wall += weight.wall
-        leaf.self_samples += count
+        leaf.self_cpu += cpu
+        leaf.self_wall += wall
+        leaf.self_samples += samples

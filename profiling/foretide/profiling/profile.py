@@ -1,0 +1,273 @@
+"""A profile: what windows of a workload say together, or what another tool has recorded.
+
+Stacks are merged by thread pool and by what their threads did there. From windows it has seconds,
+scaled to the CPU time that was measured; from a file of another tool, what that file counts.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from .attribution import Costs, Summing
+from .states import waits
+from .weights import native_cpu_seconds, weigh
+from .window import Frame, ThreadState, Window
+
+
+class Unit(StrEnum):
+    """What a profile's times are: seconds, or counts of samples at an unknown rate."""
+
+    SECONDS = "seconds"
+    SAMPLES = "samples"
+
+
+class BadProfile(Exception):
+    """What was given is no profile that can be read; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What threads of one pool spent at one stack in one state.
+
+    `thread` and `stack` are indices into the profile's `threads` and `stacks`. `cpu` and `wall` are
+    in the profile's unit; `wall` includes `cpu`, and under RUNNING the wait for a core, too.
+    `samples` is a share of a count where a stack was seen in several states.
+    """
+
+    thread: int
+    stack: int
+    state: ThreadState
+    cpu: float
+    wall: float
+    samples: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Merged stacks, of `windows` windows and `seconds` of profile (of all processes together).
+
+    `started_at` and `ended_at` in Unix seconds, 0 where unknown. `labels` are those that all
+    windows share; `pods` all pods. `source` is the text of lines by the index of their frame.
+    """
+
+    entries: tuple[Entry, ...]
+    frames: tuple[Frame, ...]
+    stacks: tuple[tuple[int, ...], ...]
+    threads: tuple[str, ...]
+    unit: Unit = Unit.SECONDS
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    seconds: float = 0.0
+    windows: int = 0
+    rate: float = 0.0
+    native_cpu_seconds: float = 0.0
+    command: str = ""
+    python_version: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    pods: tuple[str, ...] = ()
+    source: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def cpu(self) -> float:
+        """CPU time of all entries."""
+        return sum(entry.cpu for entry in self.entries)
+
+    @property
+    def wall(self) -> float:
+        """Time of all entries, each thread's by itself."""
+        return sum(entry.wall for entry in self.entries)
+
+    @property
+    def samples(self) -> float:
+        """How many samples it comes from."""
+        return sum(entry.samples for entry in self.entries)
+
+
+class Merging:
+    """Puts stacks together into a profile: frames, stacks and pools are kept once."""
+
+    def __init__(self) -> None:
+        self._frames: dict[Frame, int] = {}
+        self._stacks: dict[tuple[int, ...], int] = {}
+        self._threads: dict[str, int] = {}
+        self._sums: dict[tuple[int, int, ThreadState], list[float]] = {}
+        self._source: dict[int, str] = {}
+
+    def stack(self, frames: Sequence[Frame]) -> int:
+        """The index of a stack, root first."""
+        indices = tuple(self._frames.setdefault(one, len(self._frames)) for one in frames)
+        return self._stacks.setdefault(indices, len(self._stacks))
+
+    def text(self, frame: Frame, text: str) -> None:
+        """Keep a line's source."""
+        self._source.setdefault(self._frames.setdefault(frame, len(self._frames)), text)
+
+    def add(
+        self,
+        stack: int,
+        *,
+        thread: str = "",
+        state: ThreadState = ThreadState.UNKNOWN,
+        cpu: float = 0.0,
+        wall: float = 0.0,
+        samples: float = 0.0,
+    ) -> None:
+        """Add to what threads of a pool spent at a stack in a state."""
+        index = self._threads.setdefault(thread, len(self._threads))
+        sums = self._sums.setdefault((index, stack, state), [0.0, 0.0, 0.0])
+        sums[0] += cpu
+        sums[1] += wall
+        sums[2] += samples
+
+    def profile(
+        self,
+        *,
+        unit: Unit = Unit.SECONDS,
+        started_at: float = 0.0,
+        ended_at: float = 0.0,
+        seconds: float = 0.0,
+        windows: int = 0,
+        rate: float = 0.0,
+        native_cpu_seconds: float = 0.0,
+        command: str = "",
+        python_version: str = "",
+        labels: Mapping[str, str] | None = None,
+        pods: Iterable[str] = (),
+    ) -> Profile:
+        """What has been put together."""
+        return Profile(
+            entries=tuple(Entry(*key, *sums) for key, sums in self._sums.items()),
+            frames=tuple(self._frames),
+            stacks=tuple(self._stacks),
+            threads=tuple(self._threads),
+            unit=unit,
+            started_at=started_at,
+            ended_at=ended_at,
+            seconds=seconds,
+            windows=windows,
+            rate=rate,
+            native_cpu_seconds=native_cpu_seconds,
+            command=command,
+            python_version=python_version,
+            labels=labels or {},
+            pods=tuple(pods),
+            source=self._source,
+        )
+
+
+def merge(windows: Sequence[Window]) -> Profile:
+    """One profile of windows of one workload, whatever their processes and pods.
+
+    Raises:
+        BadProfile: there is no window.
+    """
+    if not windows:
+        raise BadProfile("there is no window to make a profile of")
+    merging = Merging()
+    for window, weights in zip(windows, weigh(windows), strict=True):
+        stacks = [
+            merging.stack([window.frames[index] for index in stack]) for stack in window.stacks
+        ]
+        for index, text in window.source.items():
+            merging.text(window.frames[index], text)
+        pools = [pool_of(thread.name) for thread in window.threads]
+        off = waits(window, weights)
+        for one, weight, waited in zip(window.samples, weights, off, strict=True):
+            per_second = one.count / weight.wall if weight.wall > 0 else 0.0
+            running = weight.cpu + weight.runqueue
+            seconds = {ThreadState.RUNNING: running, **waited} if running > 0 else waited
+            for state, spent in seconds.items():
+                merging.add(
+                    stacks[one.stack],
+                    thread=pools[one.thread],
+                    state=state,
+                    cpu=weight.cpu if state is ThreadState.RUNNING else 0.0,
+                    wall=spent,
+                    samples=spent * per_second,
+                )
+    seconds_in_all = sum(window.seconds for window in windows)
+    return merging.profile(
+        started_at=min(window.started_at for window in windows),
+        ended_at=max(window.started_at + window.seconds for window in windows),
+        seconds=seconds_in_all,
+        windows=len(windows),
+        rate=sum(window.sample_count for window in windows) / max(seconds_in_all, 1e-9),
+        native_cpu_seconds=sum(native_cpu_seconds(window) for window in windows),
+        command=_shared([window.command for window in windows]),
+        python_version=_shared([window.python_version for window in windows]),
+        labels=shared_labels([window.labels for window in windows]),
+        pods=sorted({window.labels["pod"] for window in windows if window.labels.get("pod")}),
+    )
+
+
+def combine(profiles: Sequence[Profile]) -> Profile:
+    """One profile of several: of an hour from its minutes, say.
+
+    Raises:
+        BadProfile: there is none, or seconds and samples would be added up.
+    """
+    if not profiles:
+        raise BadProfile("there is no profile to combine")
+    if len({profile.unit for profile in profiles}) > 1:
+        raise BadProfile(
+            "profiles in seconds and profiles in samples of an unknown rate cannot be added up"
+        )
+    merging = Merging()
+    for profile in profiles:
+        stacks = [
+            merging.stack([profile.frames[index] for index in stack]) for stack in profile.stacks
+        ]
+        for index, text in profile.source.items():
+            merging.text(profile.frames[index], text)
+        for entry in profile.entries:
+            merging.add(
+                stacks[entry.stack],
+                thread=profile.threads[entry.thread],
+                state=entry.state,
+                cpu=entry.cpu,
+                wall=entry.wall,
+                samples=entry.samples,
+            )
+    seconds = sum(profile.seconds for profile in profiles)
+    return merging.profile(
+        unit=profiles[0].unit,
+        started_at=min(profile.started_at for profile in profiles),
+        ended_at=max(profile.ended_at for profile in profiles),
+        seconds=seconds,
+        windows=sum(profile.windows for profile in profiles),
+        rate=sum(one.rate * one.seconds for one in profiles) / seconds if seconds else 0.0,
+        native_cpu_seconds=sum(profile.native_cpu_seconds for profile in profiles),
+        command=_shared([profile.command for profile in profiles]),
+        python_version=_shared([profile.python_version for profile in profiles]),
+        labels=shared_labels([profile.labels for profile in profiles]),
+        pods=sorted({pod for profile in profiles for pod in profile.pods}),
+    )
+
+
+def costs_of(profile: Profile) -> Costs:
+    """The costs of a profile's functions and lines, in its unit."""
+    summing = Summing()
+    frames = [[profile.frames[index] for index in stack] for stack in profile.stacks]
+    for entry in profile.entries:
+        summing.add(frames[entry.stack], entry.cpu, entry.wall, entry.samples)
+    return summing.costs(profile.seconds, profile.native_cpu_seconds)
+
+
+@lru_cache(maxsize=4096)
+def pool_of(name: str) -> str:
+    """A thread's pool: its name with a star for each number that tells it from its kin."""
+    return re.sub(r"(?<=[-_ ])\d+(?=$|[ _)(-])", "*", name)
+
+
+def shared_labels(several: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The labels that all have with the same value."""
+    first = dict(several[0])
+    return {
+        key: value for key, value in first.items() if all(one.get(key) == value for one in several)
+    }
+
+
+def _shared(values: Sequence[str]) -> str:
+    return values[0] if len(set(values)) == 1 else ""
