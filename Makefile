@@ -93,8 +93,8 @@ bench-forecast: $(STAMP) ## forecasts, model by model, walk-forward (20 min)
 bench-store: $(STAMP) ## size and speed of the store
 	@$(PY) benchmarks/store.py --json out/store.json
 
-sandbox-up: binaries ## start a sandbox that stays
-	@$(PY) -m sandbox up
+sandbox-up: binaries ## start a sandbox that stays; NODE=1: with a real node (as root)
+	@$(PY) -m sandbox up $(if $(NODE),--node)
 
 sandbox-down: $(STAMP) ## stop it
 	@$(PY) -m sandbox down

@@ -34,7 +34,10 @@ ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Tool:
-    """One binary: which package of which module, and what decides how it is built."""
+    """One binary: which package of which module, and what decides how it is built.
+
+    Without a `source`, whose version go.mod pins, the code is our own and lies beside go.mod.
+    """
 
     name: str
     module: str
@@ -50,6 +53,8 @@ class Tool:
     @property
     def pin(self) -> str:
         """The version in go.mod, as "v1.35.4"."""
+        if not self.source:
+            return "v0.0.0"
         text = (self.folder / "go.mod").read_text()
         found = re.search(rf"^\s*(?:require\s+)?{re.escape(self.source)} (v\S+)", text, re.M)
         if found is None:
@@ -113,6 +118,12 @@ TOOLS = (
     _prometheus("prometheus"),
     _prometheus("promtool"),
 )
+# What a real node needs beside them, and nobody else.
+NODE_TOOLS = (
+    _kubernetes("kubelet"),
+    _kubernetes("kube-proxy"),
+    Tool("pause", "pause", "", "."),
+)
 
 
 @dataclass(frozen=True)
@@ -127,14 +138,16 @@ class Binary:
     origin: str
 
 
-def ensure_binaries(progress: Progress | None = None) -> dict[str, Binary]:
-    """Find or build all binaries, in `TOOLS`' order. Raises SandboxError when one cannot be had.
+def ensure_binaries(progress: Progress | None = None, *, node: bool = False) -> dict[str, Binary]:
+    """Find or build all binaries, in `TOOLS`' order, and with `node` those of a real node too.
+
+    Raises SandboxError when one cannot be had.
 
     An interrupted build leaves nothing half-done, and Go goes on where it was. Only builds are
     told of, on standard error where `progress` says nothing else: they take minutes.
     """
     told = progress or Told()
-    return {tool.name: ensure(tool, told) for tool in TOOLS}
+    return {tool.name: ensure(tool, told) for tool in (*TOOLS, *(NODE_TOOLS if node else ()))}
 
 
 def ensure(tool: Tool, progress: Progress) -> Binary:
@@ -165,7 +178,10 @@ def cached_path(tool: Tool) -> Path:
     system = sys.platform
     machine = ARCHITECTURES.get(platform.machine(), platform.machine())
     decisive = [tool.package, tool.ldflags, tool.tags, system, machine]
-    decisive += [(tool.folder / name).read_text() for name in ("go.mod", "go.sum")]
+    sources = [tool.folder / name for name in ("go.mod", "go.sum")] + sorted(
+        tool.folder.glob("*.go")
+    )
+    decisive += [path.read_text() for path in sources if path.exists()]
     digest = hashlib.sha256("\0".join(decisive).encode()).hexdigest()[:12]
     folder = f"{tool.name}-{tool.version}-{system}-{machine}-{digest}"
     return Path(base) / "foretide" / "bin" / folder / tool.name
@@ -173,6 +189,8 @@ def cached_path(tool: Tool) -> Path:
 
 def _installed(tool: Tool) -> Binary | None:
     """A binary that the user provides, if it is exactly the pinned version."""
+    if not tool.source:
+        return None
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     for origin, folders in (("KUBEBUILDER_ASSETS", assets), ("PATH", None)):
         if origin == "KUBEBUILDER_ASSETS" and not assets:

@@ -20,7 +20,7 @@ NAMESPACE = "kube-system"
 async def bootstrap(plan: Plan, client: httpx.AsyncClient) -> None:
     """Create what the spec asks for. `client` authenticates as administrator."""
     creations = []
-    if plan.spec.kwok:
+    if plan.spec.fake_nodes:
         nodes = [_node(plan, number) for number in range(plan.spec.nodes)]
         creations += [_create(client, plan, "/api/v1/nodes", node) for node in nodes]
     if plan.spec.external_metrics:
@@ -39,7 +39,7 @@ async def wait_usable(plan: Plan, client: httpx.AsyncClient, *, timeout: float) 
     """
     spec = plan.spec
     conditions: list[tuple[str, Condition]] = []
-    if spec.kwok and spec.controller_manager:
+    if (spec.node or spec.fake_nodes) and spec.controller_manager:
         conditions.append(("nodes ready and without taint", _nodes_usable))
     if spec.controller_manager:
         conditions.append(("the default service account", _account_exists))
@@ -81,7 +81,7 @@ async def _create(client: httpx.AsyncClient, plan: Plan, path: str, body: dict[s
 async def _nodes_usable(plan: Plan, client: httpx.AsyncClient) -> bool:
     response = await client.get(f"{plan.api_url}/api/v1/nodes")
     nodes = response.json()["items"] if response.is_success else []
-    return len(nodes) == plan.spec.nodes and all(
+    return len(nodes) == (1 if plan.spec.node else plan.spec.nodes) and all(
         not node["spec"].get("taints")
         and any(c["type"] == "Ready" and c["status"] == "True" for c in _conditions(node))
         for node in nodes

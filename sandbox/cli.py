@@ -17,6 +17,7 @@ from sandbox.handle import Sandbox
 from sandbox.launch import bring_down
 from sandbox.layout import Layout, named_directory, read_state, state_root
 from sandbox.modes import parse_mode
+from sandbox.node.images import python_image
 from sandbox.progress import Told
 from sandbox.spec import DemandSeries, SandboxSpec
 from sandbox.traces import PACKAGED, load_trace, zone
@@ -100,6 +101,12 @@ def _up_arguments(up: argparse.ArgumentParser) -> None:
         metavar="NAME=QUERY",
         help="serve a PromQL query to HPAs as an external metric (may be repeated)",
     )
+    add(
+        "--node",
+        action="store_true",
+        help="one real node in place of KWOK's (Linux, as root); its pods can use "
+        "foretide.dev/python",
+    )
     add("--no-prometheus", action="store_true")
     add("--no-scheduler", action="store_true")
     add("--foreground", action="store_true", help="stay until Ctrl-C, then take it down")
@@ -160,6 +167,8 @@ def _spec(given: argparse.Namespace, directory: Path) -> SandboxSpec:
         speed=given.speed,
         prometheus=not given.no_prometheus,
         scheduler=not given.no_scheduler,
+        node=given.node,
+        images=[python_image()] if given.node else [],
         series=series,
         external_metrics=metrics,
     )

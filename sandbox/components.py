@@ -6,6 +6,7 @@ from pathlib import Path
 from sandbox import metrics
 from sandbox.errors import SandboxError
 from sandbox.layout import Layout
+from sandbox.node import commands as node_commands
 from sandbox.pki import kubeconfig
 from sandbox.plan import LOOPBACK, Command, Plan
 from sandbox.spec import SandboxSpec
@@ -41,11 +42,13 @@ def commands(plan: Plan) -> list[Command]:
     """The components that the spec asks for, with the spec's extra arguments."""
     spec = plan.spec
     chosen = [_etcd(plan), _apiserver(plan)]
+    if spec.node:
+        chosen += node_commands.commands(plan)
     if spec.controller_manager:
         chosen.append(_controller_manager(plan))
     if spec.scheduler:
         chosen.append(_scheduler(plan))
-    if spec.kwok:
+    if spec.fake_nodes:
         chosen.append(_kwok(plan))
     if spec.prometheus:
         has_history = any(series.history for series in spec.series)
@@ -63,7 +66,13 @@ def write_configs(plan: Plan) -> None:
     """The files that the commands refer to. Certificates must have been written before."""
     folder = plan.layout.config
     folder.mkdir(mode=0o700, exist_ok=True)
-    for identity in ("kube-controller-manager", "kube-scheduler", "kwok"):
+    identities = ["kube-controller-manager", "kube-scheduler", "kwok"]
+    if plan.node is not None:
+        identities += ["kubelet", "kube-proxy"]
+        for name, text in node_commands.configs(plan).items():
+            (folder / name).parent.mkdir(mode=0o700, exist_ok=True)
+            _write(folder / name, text)
+    for identity in identities:
         text = kubeconfig(plan.layout.pki, identity, plan.api_url)
         _write(folder / f"{identity}.kubeconfig", text)
     _write(folder / "scheduler.json", json.dumps(_scheduler_config(plan), indent=1))
@@ -109,25 +118,26 @@ def _etcd(plan: Plan) -> Command:
 
 def _apiserver(plan: Plan) -> Command:
     gates = ",".join(f"{k}={str(v).lower()}" for k, v in plan.spec.feature_gates.items())
+    node = plan.node
     argv = (
         plan.binaries["kube-apiserver"],
         f"--etcd-servers={plan.url('etcd', scheme='https')}",
         f"--etcd-cafile={plan.pki('ca.crt')}",
         f"--etcd-certfile={plan.pki('etcd-client.crt')}",
         f"--etcd-keyfile={plan.pki('etcd-client.key')}",
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",
+        f"--bind-address={plan.api_address}",
+        f"--advertise-address={plan.api_address}",
         f"--secure-port={plan.ports['kube-apiserver']}",
-        # The reconciler refuses a loopback address, and no pod here could reach it anyway.
-        "--endpoint-reconciler-type=none",
+        # The reconciler refuses a loopback address, and no pod could reach it anyway.
+        *(("--endpoint-reconciler-type=none",) if node is None else ()),
         f"--tls-cert-file={plan.pki('server.crt')}",
         f"--tls-private-key-file={plan.pki('server.key')}",
         f"--client-ca-file={plan.pki('ca.crt')}",
         f"--service-account-key-file={plan.pki('service-account.pub')}",
         f"--service-account-signing-key-file={plan.pki('service-account.key')}",
         "--service-account-issuer=https://kubernetes.default.svc",
-        "--service-cluster-ip-range=10.96.0.0/16",
-        "--authorization-mode=RBAC",
+        f"--service-cluster-ip-range={node.services if node else '10.96.0.0/16'}",
+        f"--authorization-mode={'Node,RBAC' if node else 'RBAC'}",
         "--allow-privileged=true",
         f"--requestheader-client-ca-file={plan.pki('ca.crt')}",
         "--requestheader-allowed-names=front-proxy-client",
@@ -137,8 +147,10 @@ def _apiserver(plan: Plan) -> Command:
         f"--proxy-client-cert-file={plan.pki('front-proxy.crt')}",
         f"--proxy-client-key-file={plan.pki('front-proxy.key')}",
         *((f"--feature-gates={gates}",) if gates else ()),
+        *(node_commands.apiserver_arguments(plan) if node else ()),
     )
-    return Command("kube-apiserver", argv, f"{plan.api_url}/readyz", after=("etcd",))
+    after = ("etcd", "node") if node else ("etcd",)
+    return Command("kube-apiserver", argv, f"{plan.api_url}/readyz", after)
 
 
 def _controller_manager(plan: Plan) -> Command:

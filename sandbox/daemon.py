@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -24,6 +25,8 @@ from sandbox.components import write_configs, write_stages
 from sandbox.errors import SandboxError
 from sandbox.folder import clean
 from sandbox.layout import Layout, write_private
+from sandbox.node.addresses import choose, in_use
+from sandbox.node.record import wait_cleared
 from sandbox.pki import write_pki
 from sandbox.plan import PORT_NAMES, Plan
 from sandbox.ports import free_ports
@@ -91,10 +94,11 @@ class Daemon:
             clean(self._layout, keep_logs=self._keep_logs or failed)
 
     async def _up(self, spec: SandboxSpec, binaries: Mapping[str, str]) -> None:
-        write_pki(self._layout.pki)
         for attempt in range(1, ATTEMPTS + 1):
             ports = dict(zip(PORT_NAMES, free_ports(len(PORT_NAMES)), strict=True))
-            self._plan = Plan(spec, self._layout, binaries, ports, started=time.time())
+            node = choose(in_use(), random.Random()) if spec.node else None
+            self._plan = Plan(spec, self._layout, binaries, ports, time.time(), node)
+            write_pki(self._layout.pki, node)
             write_configs(self._plan)
             self._supervisor = Supervisor(self._plan, self._tell)
             try:
@@ -104,7 +108,8 @@ class Daemon:
                 if attempt == ATTEMPTS:
                     raise
                 await self._supervisor.down()
-                for entry in ("etcd", "prometheus"):
+                wait_cleared(self._layout.directory)
+                for entry in ("etcd", "prometheus", "node"):
                     shutil.rmtree(self._layout.directory / entry, ignore_errors=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -175,6 +180,7 @@ class Daemon:
                 "api_url": plan.api_url,
                 "prometheus_url": plan.url("prometheus") if plan.spec.prometheus else None,
                 "player_url": plan.url("player") if plan.spec.prometheus else None,
+                "host_address": plan.node.host if plan.node else None,
                 "started": plan.started,
                 "ports": dict(plan.ports),
                 "components": [r.describe() for r in supervisor.running.values()],

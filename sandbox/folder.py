@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 from sandbox.layout import OWN_ENTRIES, OWN_FILES, Layout, read_state
+from sandbox.node.record import wait_cleared
 from sandbox.process import end_strays
 
 
 def clean(layout: Layout, *, keep_logs: bool) -> None:
     """Remove what the sandbox wrote into its folder, and the folder when nothing else is there."""
+    wait_cleared(layout.directory)
     for entry in (*OWN_ENTRIES, *(() if keep_logs else ("logs",))):
         shutil.rmtree(layout.directory / entry, ignore_errors=True)
     for name in (*OWN_FILES, *(() if keep_logs else ("lock",))):

@@ -15,8 +15,11 @@ from sandbox.controls import Component, Player, ask
 from sandbox.errors import SandboxError
 from sandbox.launch import DOWN_TIMEOUT, bring_down, launch, prepare
 from sandbox.layout import Layout, read_state, write_private
+from sandbox.node.archive import Image
+from sandbox.node.load import load
+from sandbox.node.packages import ensure_packages
 from sandbox.process import is_alive
-from sandbox.progress import Progress, Silent
+from sandbox.progress import Progress, Silent, Told
 from sandbox.spec import SandboxSpec, save_spec
 
 __all__ = ["Sandbox", "bring_down"]
@@ -65,7 +68,9 @@ class Sandbox:
         """Start everything and wait until it is usable: nodes ready, Prometheus answering."""
         if self._state:
             raise SandboxError("is up already")
-        binaries = ensure_binaries(self._builds)
+        if self._spec.node:
+            ensure_packages(self._builds or Told())
+        binaries = ensure_binaries(self._builds, node=self._spec.node)
         if self._spec.directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="foretide-sandbox-"))
         layout = Layout(self.directory)
@@ -161,12 +166,24 @@ class Sandbox:
         return float(self._known("started"))
 
     @property
+    def host_address(self) -> str:
+        """An address of this machine that pods on the real node reach: for webhooks, say."""
+        if self._state and self._state.get("host_address") is None:
+            raise SandboxError("this sandbox runs without a real node")
+        return self._known("host_address")
+
+    def load_image(self, image: Image) -> None:
+        """Make an image of `sandbox.node.images` known to the real node."""
+        load(self.directory, [image])
+
+    @property
     def player(self) -> "Player":
         return Player(self.player_url)
 
     def component(self, name: str) -> "Component":
         """One of "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
-        "prometheus", "player", "external-metrics"."""
+        "prometheus", "player", "external-metrics", "node", "containerd", "kubelet",
+        "kube-proxy"."""
         names = [c["name"] for c in self._state.get("components", []) if c["state"] != "done"]
         if name not in names:
             raise SandboxError(f"no component {name!r} in this sandbox, only {', '.join(names)}")

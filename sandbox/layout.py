@@ -10,7 +10,7 @@ from typing import Any
 from sandbox.errors import SandboxError
 
 # What a sandbox may remove from its folder: nothing else there is touched.
-OWN_ENTRIES = ("series", "pki", "config", "etcd", "prometheus", "tmp")
+OWN_ENTRIES = ("series", "pki", "config", "etcd", "prometheus", "tmp", "node")
 OWN_FILES = ("spec.json", "binaries.json", "state.json", "kubeconfig", "modes.json", "history.om")
 
 

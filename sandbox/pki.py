@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox.layout import write_private
+from sandbox.node import NODE_NAME
+from sandbox.node.addresses import Addresses
 
 # A sandbox lives for hours; a clock that is set back a little must not break it.
 BACKDATED = timedelta(hours=1)
@@ -47,6 +49,15 @@ IDENTITIES = (
 )
 
 
+# Those of a real node, beside them.
+NODE_IDENTITIES = (
+    Identity("kubelet", f"system:node:{NODE_NAME}", ("system:nodes",)),
+    Identity("kube-proxy", "system:kube-proxy"),
+    # With which the API server comes to the kubelet.
+    Identity("kubelet-client", "kube-apiserver-kubelet-client", ("system:masters",)),
+)
+
+
 class Authority:
     """A certificate authority that writes its pairs into one folder as NAME.crt and NAME.key."""
 
@@ -67,10 +78,11 @@ class Authority:
         subject = _distinguished(identity.user, *identity.groups)
         self._issue(identity.name, subject, [ExtendedKeyUsageOID.CLIENT_AUTH])
 
-    def issue_server(self, name: str) -> None:
-        """A pair for servers on loopback."""
+    def issue_server(self, name: str, *addresses: str) -> None:
+        """A pair for servers on loopback, and on `addresses`."""
         alternatives: list[x509.GeneralName] = [x509.DNSName(host) for host in SERVER_NAMES]
-        alternatives.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        every = ("127.0.0.1", *addresses)
+        alternatives += [x509.IPAddress(ipaddress.ip_address(address)) for address in every]
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         self._issue(name, _distinguished(name), purposes, alternatives)
 
@@ -115,13 +127,19 @@ class Authority:
         )
 
 
-def write_pki(folder: Path) -> None:
+def write_pki(folder: Path, node: Addresses | None = None) -> None:
     """All certificates of a sandbox, and the key that signs service account tokens."""
     folder.mkdir(mode=0o700, exist_ok=True)
     authority = Authority(folder)
     for identity in IDENTITIES:
         authority.issue_client(identity)
-    authority.issue_server("server")
+    if node is None:
+        authority.issue_server("server")
+    else:
+        authority.issue_server("server", node.host, node.api_service)
+        authority.issue_server("kubelet-server", node.node)
+        for identity in NODE_IDENTITIES:
+            authority.issue_client(identity)
     key = ec.generate_private_key(ec.SECP256R1())
     write_private(folder / "service-account.key", _private_pem(key))
     public = key.public_key().public_bytes(

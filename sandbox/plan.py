@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.layout import Layout
+from sandbox.node.addresses import Addresses
 from sandbox.spec import SandboxSpec
 
 LOOPBACK = "127.0.0.1"
@@ -19,6 +20,7 @@ PORT_NAMES = (
     "prometheus",
     "player",
     "external-metrics",
+    "node",
 )
 
 
@@ -38,20 +40,26 @@ class Command:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the commands are made of. `started` is Unix seconds."""
+    """All that the commands are made of. `started` is Unix seconds; `node` is a real node's."""
 
     spec: SandboxSpec
     layout: Layout
     binaries: Mapping[str, str]
     ports: Mapping[str, int]
     started: float
+    node: Addresses | None = None
 
     def url(self, name: str, *, scheme: str = "http") -> str:
         return f"{scheme}://{LOOPBACK}:{self.ports[name]}"
 
     @property
+    def api_address(self) -> str:
+        """Where the API server listens: pods on a real node could not reach loopback."""
+        return LOOPBACK if self.node is None else self.node.host
+
+    @property
     def api_url(self) -> str:
-        return self.url("kube-apiserver", scheme="https")
+        return f"https://{self.api_address}:{self.ports['kube-apiserver']}"
 
     def pki(self, name: str) -> str:
         return str(self.layout.pki / name)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.modes import check_mode
+from sandbox.node.archive import Image
 
 DAY = 86_400.0
 
@@ -90,6 +91,9 @@ class SandboxSpec:
     `speed` is trace seconds per wall second, for history and live alike.
     `external_metrics` maps names, as an HPA asks for them, to PromQL.
     `extra_args` adds command-line arguments by component name.
+    `node` puts one real node, `real-node`, with containerd and a kubelet, in the place of KWOK's
+    fake ones; it needs Linux and root (`sandbox.node.packages.why_not`). `images` (of
+    `sandbox.node.images`) are there for its pods; it pulls none from elsewhere.
     Without `directory` the state lives in a temporary folder that goes with the sandbox.
     """
 
@@ -108,6 +112,8 @@ class SandboxSpec:
     scheduler: bool = True
     kwok: bool = True
     prometheus: bool = True
+    node: bool = False
+    images: Sequence[Image] = ()
     series: Sequence[DemandSeries] = ()
     external_metrics: Mapping[str, str] = field(default_factory=dict)
     feature_gates: Mapping[str, bool] = field(default_factory=dict)
@@ -132,11 +138,20 @@ class SandboxSpec:
         for name, value in not_negative.items():
             if not (math.isfinite(value) and value >= 0):
                 raise SandboxError(f"{name} must not be negative, is {value}")
+        if self.images and not self.node:
+            raise SandboxError("images need node=True")
+        if self.node and not self.controller_manager:
+            raise SandboxError("node=True needs controller_manager=True: else it never gets ready")
         if (self.series or self.external_metrics) and not self.prometheus:
             raise SandboxError("series and external_metrics need prometheus=True")
         keys = [series.key for series in self.series]
         if len(set(keys)) != len(keys):
             raise SandboxError("two series have the same name and labels")
+
+    @property
+    def fake_nodes(self) -> bool:
+        """Whether there are KWOK's nodes."""
+        return self.kwok and not self.node
 
 
 def save_spec(spec: SandboxSpec, directory: Path) -> None:
@@ -155,8 +170,9 @@ def save_spec(spec: SandboxSpec, directory: Path) -> None:
             }
             | {"labels": dict(series.labels)}
         )
-    plain = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "series"}
-    document = {**plain, "directory": str(directory), "series": described}
+    plain = {f.name: getattr(spec, f.name) for f in fields(spec)}
+    images = [image.describe() for image in spec.images]
+    document = {**plain, "directory": str(directory), "series": described, "images": images}
     (directory / "spec.json").write_text(json.dumps(document, default=_plain, indent=2))
 
 
@@ -170,6 +186,7 @@ def load_spec(directory: Path) -> SandboxSpec:
         half = len(numbers) // 2
         series.append(DemandSeries(times=numbers[:half], values=numbers[half:], **described))
     document["directory"] = Path(document["directory"])
+    document["images"] = tuple(Image.described(image) for image in document["images"])
     return SandboxSpec(**document, series=tuple(series))
 
 

@@ -113,7 +113,7 @@ class Supervisor:
         await self.running["kube-apiserver"].ready.wait()
         self._tell("api-ready", api_url=self._plan.api_url)
         await bootstrap(self._plan, self._client)
-        for name in ("kube-controller-manager", "kwok", "external-metrics"):
+        for name in ("kube-controller-manager", "kwok", "external-metrics", "images", "kube-proxy"):
             if name in self.running:
                 await self.running[name].ready.wait()
         await wait_usable(self._plan, self._client, timeout=READY_TIMEOUT)

@@ -1,0 +1,3 @@
+module foretide.dev/sandbox/toolchain/pause
+
+go 1.25.0
