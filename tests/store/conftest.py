@@ -1,5 +1,6 @@
 """A real SQLite and a real PostgreSQL, and builders that the tests of the store share."""
 
+import argparse
 import asyncio
 import ctypes
 import importlib.util
@@ -17,6 +18,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
+from foretide.operator.commands import store
 from foretide.store.profiles import Kind, Profile, Target
 from foretide.store.repository import Repository
 from foretide.store.rollups import Columns, Rollup, SeriesKey
@@ -90,6 +92,19 @@ def profile():
         return Profile(target, **{**made, "content_type": "application/x-test", **changes})
 
     return make
+
+
+@pytest.fixture
+def command():
+    """Runs `foretide store …` in this process; returns the status."""
+
+    def run(*arguments):
+        parser = argparse.ArgumentParser(prog="foretide")
+        store.add_parser(parser.add_subparsers())
+        options = parser.parse_args(["store", *map(str, arguments)])
+        return options.run(options)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """`foretide store`, as a process: it serves, survives, and shows what it keeps."""
 
-import argparse
 import asyncio
 import datetime
 import ipaddress
@@ -10,20 +9,25 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from foretide.operator.commands import store
+from foretide.operator.commands import store_where
 from foretide.store import run
 from foretide.store.client import StoreAddress, StoreClient
 from foretide.store.database import locate
 from foretide.store.errors import StoreUnavailable
+from foretide.store.profile_client import ProfileClient
+from foretide.store.profile_repository import ProfileRepository
+from foretide.store.profiles import ProfileQuery
 from foretide.store.repository import Repository
 from foretide.store.rollups import STEP, Columns, Rollup
 from foretide.store.run import ServeOptions, serve
+from foretide.store.sessions import Database
 from sandbox.process import clean_environment, spawn, wait_until
 
 TOKEN = "correct-horse-battery"
@@ -45,19 +49,6 @@ def token_file(tmp_path):
     file = tmp_path / "token"
     file.write_text(TOKEN)
     return file
-
-
-@pytest.fixture
-def command():
-    """Runs `foretide store …` in this process; returns the status."""
-
-    def run(*arguments):
-        parser = argparse.ArgumentParser(prog="foretide")
-        store.add_parser(parser.add_subparsers())
-        options = parser.parse_args(["store", *map(str, arguments)])
-        return options.run(options)
-
-    return run
 
 
 @pytest.fixture
@@ -173,6 +164,25 @@ async def test_old_roll_ups_are_swept_at_the_start(service, token_file, tmp_path
     await until(swept)
     await client.aclose()
     await repository.aclose()
+
+
+async def test_profiles_are_served_and_the_old_ones_swept(
+    service, token_file, tmp_path, profile, until
+):
+    opened = await Database.open(str(tmp_path / "store.db"))
+    now = time.time()
+    batch = [profile(now=now), profile(now=now, ago=DAY + 600)]
+    await ProfileRepository(opened).put(batch)
+    await opened.aclose()
+    client = ProfileClient(StoreAddress(await service(), token_file))
+
+    async def swept():
+        return [one.profiles for one in await client.workloads()] == [1]
+
+    await until(swept)
+    await client.put([profile(now=now, pod="shop-b")])
+    assert len((await client.find(ProfileQuery())).profiles) == 2
+    await client.aclose()
 
 
 async def test_it_serves_https(service, token_file, certificate):
@@ -317,7 +327,7 @@ async def test_show_and_export_ask_a_store_that_runs(command, filled, service, t
 
 
 def test_bad_options_are_said(command, token_file, tmp_path, capsys, monkeypatch):
-    monkeypatch.delenv(store.DATABASE_VARIABLE, raising=False)
+    monkeypatch.delenv(store_where.DATABASE_VARIABLE, raising=False)
     database = ["--database", tmp_path / "store.db"]
     serve = ["serve", "--token-file", token_file]
     url = f"postgresql://u:{SECRET}@127.0.0.1:1/d"
@@ -337,6 +347,10 @@ def test_bad_options_are_said(command, token_file, tmp_path, capsys, monkeypatch
         ([*serve, *database, "--listen", ":99999"], "HOST:PORT"),
         ([*serve, *database, "--keep-rollups", "long"], "not a duration"),
         ([*serve, *database, "--keep-rollups", "1h"], "a day at least"),
+        ([*serve, *database, "--keep-profiles", "5m"], "an hour at least"),
+        ([*serve, *database, "--keep-merged-profiles", "x"], "not a duration"),
+        ([*serve, *database, "--profile-space", "lots"], "--profile-space: 'lots' is not"),
+        ([*serve, *database, "--profile-space", "1Mi"], "64Mi at least"),
         ([*serve, *database, "--tls-cert", token_file], "go together"),
         ([*serve, *database, "--tls-cert", token_file, "--tls-key", token_file], "certificate"),
         ([*serve, "--database", url], "must hold no password"),
@@ -353,7 +367,7 @@ def test_bad_options_are_said(command, token_file, tmp_path, capsys, monkeypatch
 
 
 def test_the_address_may_stand_in_the_environment(command, filled, capsys, monkeypatch):
-    monkeypatch.setenv(store.DATABASE_VARIABLE, str(filled))
+    monkeypatch.setenv(store_where.DATABASE_VARIABLE, str(filled))
     assert command("show") == 0
     assert "cart" in capsys.readouterr().out
 

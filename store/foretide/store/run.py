@@ -5,32 +5,38 @@ import contextlib
 import logging
 import signal
 import ssl
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
 from .database import Location
 from .errors import StoreError, StoreUnavailable
+from .profile_repository import ProfileRepository
 from .repository import Repository
+from .retention import Retention
 from .service import Service, Token
+from .sessions import Database
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY = 6 * 3_600.0
+SWEEP_PROFILES_EVERY = 300.0
 RELOAD_EVERY = 3_600.0
 _SHUTDOWN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How to serve. `keep_rollups` in seconds; port 0 takes a free one."""
+    """How to serve. `keep_rollups` in seconds, `retention` of profiles; port 0 takes a free one."""
 
     database: Location
     token_file: Path
     host: str
     port: int
     keep_rollups: float
+    retention: Retention = field(default_factory=Retention)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     port_file: Path | None = None
@@ -48,12 +54,17 @@ async def serve(options: ServeOptions) -> None:
     trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if options.tls_cert else None
     if trust is not None:
         _load_certificate(trust, options)
-    repository = await Repository.open(options.database)
-    service = Service(repository, token, repository.ping)
+    database = await Database.open(options.database)
+    repository = Repository(database)
+    profiles = ProfileRepository(database, retention=options.retention)
+    service = Service(repository, token, database.ping, profiles=profiles)
     runner = web.AppRunner(
         service.application(), access_log=None, shutdown_timeout=_SHUTDOWN, handle_signals=False
     )
-    background = [asyncio.create_task(_keep_swept(repository, options.keep_rollups))]
+    background = [
+        asyncio.create_task(_keep_swept(lambda: _sweep(repository, options), SWEEP_EVERY)),
+        asyncio.create_task(_keep_swept(lambda: _sweep_profiles(profiles), SWEEP_PROFILES_EVERY)),
+    ]
     if trust is not None:
         background.append(asyncio.create_task(_follow_certificate(trust, options)))
     try:
@@ -69,7 +80,7 @@ async def serve(options: ServeOptions) -> None:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await runner.cleanup()
-        await repository.aclose()
+        await database.aclose()
 
 
 def _load_certificate(context: ssl.SSLContext, options: ServeOptions) -> None:
@@ -92,17 +103,27 @@ async def _follow_certificate(context: ssl.SSLContext, options: ServeOptions) ->
             logger.warning("The old certificate stays: %s", error.message)
 
 
-async def _keep_swept(repository: Repository, keep: float) -> None:
-    """Delete what is too old, now and every few hours, for ever."""
+async def _keep_swept(sweep: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Delete what is not to be kept, now and every so many seconds, for ever."""
     while True:
         try:
-            if hours := await repository.sweep(keep):
-                logger.info("Deleted %d hours of roll-ups that were too old.", hours)
+            await sweep()
         except StoreError as error:
-            logger.warning("Old roll-ups could not be deleted: %s", error.message)
+            logger.warning("What is too old could not be deleted: %s", error.message)
         except Exception:
-            logger.exception("deleting old roll-ups failed unexpectedly")
-        await asyncio.sleep(SWEEP_EVERY)
+            logger.exception("deleting what is too old failed unexpectedly")
+        await asyncio.sleep(seconds)
+
+
+async def _sweep(repository: Repository, options: ServeOptions) -> None:
+    if hours := await repository.sweep(options.keep_rollups):
+        logger.info("Deleted %d hours of roll-ups that were too old.", hours)
+
+
+async def _sweep_profiles(profiles: ProfileRepository) -> None:
+    gone = await profiles.sweep()
+    if gone.profiles:
+        logger.info("Deleted %d profiles, %d bytes: the oldest.", gone.profiles, gone.size)
 
 
 async def _signalled() -> None:
