@@ -1,0 +1,178 @@
+"""Where the time of a workload's threads went: worked, held up by what, or waited for orders.
+
+States come from sweeps of /proc, which see a thread's kernel call; time on a core, and waiting for
+one, from the scheduler. Waits that are for something to do (`waits.py`, and whom a socket is
+connected with) are told apart from those that hold work up.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+from .leaves import Leaf, leaves_of
+from .waits import Purpose, purposes
+from .window import Peer, Samples, Thread, ThreadState, Window
+
+# Wake-ups a second from which a wait among many sockets, or at one's own, is in use.
+_AWAKE = 0.5
+# Cores that a wait among many sockets uses beside it where something goes on there.
+_USED = 0.01
+# A thread is in files' system calls if it was seen waiting for them in this share of sweeps, ...
+_FILES_WAIT = 0.05
+# ... or was at such lines in this share of samples, while this much reached the device (bytes/s).
+_FILES_SEEN, _DEVICE = 0.3, 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Seconds of all threads together, by what they were spent on, over `seconds` of windows.
+
+    `cpu` and `runqueue` (runnable, and not on a core) leave out what the kernel did for files,
+    which is in `disk`. `parked`: waits for something to do; `unclear`: waits among many sockets
+    that cannot be told from those. `busiest`: the largest share of a window that one thread worked
+    or wanted to. `python_cpu` is of threads with Python frames.
+    """
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    runqueue: float = 0.0
+    gil: float = 0.0
+    lock: float = 0.0
+    disk: float = 0.0
+    network: float = 0.0
+    sleep: float = 0.0
+    parked: float = 0.0
+    unclear: float = 0.0
+    other: float = 0.0
+    busiest: float = 0.0
+    sweeps: int = 0
+    threads: int = 0
+
+    @property
+    def in_flight(self) -> float:
+        """Seconds in which threads worked, wanted to, or were held up."""
+        return self.cpu + self.runqueue + self.gil + self.lock + self.disk + self.network
+
+
+def demand(windows: Sequence[Window]) -> Demand:
+    """Of all windows together. A thread of two windows counts once in `threads`."""
+    parts = [_of_window(window) for window in windows]
+    total = {
+        one.name: sum(getattr(part, one.name) for part in parts)
+        for one in fields(Demand)
+        if one.name not in ("busiest", "threads")
+    }
+    threads = {(window.pid, thread.tid) for window in windows for thread in window.threads}
+    busiest = sum(part.busiest * part.seconds for part in parts) / (total["seconds"] or 1.0)
+    return Demand(**total, busiest=busiest, threads=len(threads))
+
+
+def _of_window(window: Window) -> Demand:
+    of_stack, leaves = purposes(window), leaves_of(window)
+    mine: dict[int, list[Samples]] = {}
+    for one in window.samples:
+        mine.setdefault(one.thread, []).append(one)
+    parts = [
+        _of_thread(window, thread, mine.get(index, []), of_stack, leaves)
+        for index, thread in enumerate(window.threads)
+    ]
+    sums = {
+        one.name: sum(getattr(part, one.name) for part in parts)
+        for one in fields(Demand)
+        if one.name not in ("seconds", "busiest", "sweeps", "threads")
+    }
+    busiest = max((part.busiest for part in parts), default=0.0)
+    return Demand(**sums, seconds=window.seconds, busiest=busiest, sweeps=window.sweeps)
+
+
+def _of_thread(
+    window: Window,
+    thread: Thread,
+    samples: Sequence[Samples],
+    of_stack: Sequence[Purpose],
+    leaves: Sequence[Leaf],
+) -> Demand:
+    wanted = thread.cpu_seconds + thread.runqueue_seconds
+    busiest = wanted / window.seconds if window.seconds else 0.0
+    if not samples:
+        # A native thread: what it waits for is its own affair.
+        return Demand(cpu=thread.cpu_seconds, runqueue=thread.runqueue_seconds, busiest=busiest)
+    # A thread may have come or gone within the window: sweeps tell how long it was there.
+    each = window.seconds / max(window.sweeps, 1)
+    spent = {state: count * each for state, count in thread.states.items()}
+    parked = _share(samples, (one is Purpose.PARKED for one in of_stack)) * sum(spent.values())
+    lock = spent.get(ThreadState.LOCK, 0.0)
+    network, unclear, idle = _sockets(window, thread, samples, spent, parked, leaves)
+    held_up = max(0.0, lock - parked)
+    in_files = _in_files(window, thread, samples, spent, leaves)
+    return Demand(
+        cpu=thread.cpu_seconds * (1 - in_files),
+        runqueue=thread.runqueue_seconds * (1 - in_files),
+        gil=spent.get(ThreadState.GIL, 0.0),
+        lock=held_up,
+        disk=spent.get(ThreadState.DISK, 0.0) + wanted * in_files,
+        network=network,
+        sleep=spent.get(ThreadState.SLEEP, 0.0),
+        parked=lock - held_up + idle,
+        unclear=unclear,
+        other=spent.get(ThreadState.OTHER, 0.0) + spent.get(ThreadState.CHILD, 0.0),
+        busiest=busiest * (1 - in_files),
+    )
+
+
+def _sockets(
+    window: Window,
+    thread: Thread,
+    samples: Sequence[Samples],
+    spent: dict[ThreadState, float],
+    parked: float,
+    leaves: Sequence[Leaf],
+) -> tuple[float, float, float]:
+    """Seconds that waits at sockets held up, cannot be told, and were for something to do."""
+    one_socket = spent.get(ThreadState.NETWORK, 0.0)
+    many = spent.get(ThreadState.POLL, 0.0)
+    both = one_socket + many
+    awake = thread.voluntary_switches / window.seconds >= _AWAKE if window.seconds else False
+    # What wakes up and works is in use, if it cannot be seen by whom.
+    used = awake and thread.cpu_seconds > _USED * window.seconds
+    asked = sum(thread.peers.values())
+    if not asked:
+        # A socket with a time limit is polled first: then the line is not one that polls.
+        at_socket = _share(samples, (leaf is Leaf.NETWORK for leaf in leaves)) > 0.5
+        held_up = max(0.0, (both if at_socket else one_socket) - parked)
+        unclear = max(0.0, many - parked) if used and not at_socket else 0.0
+        return held_up, unclear, both - held_up - unclear
+    by_peer = {peer: both * count / asked for peer, count in thread.peers.items()}
+    upstream, unknown = by_peer.get(Peer.UPSTREAM, 0.0), by_peer.get(Peer.UNKNOWN, 0.0)
+    if one_socket <= many:
+        # Connections that are kept and not used wake nobody.
+        held_up = upstream if awake else 0.0
+        unclear = unknown if used else 0.0
+        return held_up, unclear, both - held_up - unclear
+    local = by_peer.get(Peer.LOCAL, 0.0) if awake else 0.0
+    held_up = upstream + max(0.0, unknown + local - parked)
+    return held_up, 0.0, both - held_up
+
+
+def _in_files(
+    window: Window,
+    thread: Thread,
+    samples: Sequence[Samples],
+    spent: dict[ThreadState, float],
+    leaves: Sequence[Leaf],
+) -> float:
+    """The share of the thread's CPU time that the kernel used to read, write and sync files."""
+    ticks = thread.user_seconds + thread.system_seconds
+    if ticks <= 0 or not window.seconds:
+        return 0.0
+    waited = spent.get(ThreadState.DISK, 0.0) / window.seconds
+    moved = (window.process.read_bytes or 0) + (window.process.write_bytes or 0)
+    at_files = _share(samples, (leaf in (Leaf.FILE, Leaf.INPUT) for leaf in leaves))
+    seen = at_files > _FILES_SEEN and moved / window.seconds > _DEVICE
+    return thread.system_seconds / ticks if waited > _FILES_WAIT or seen else 0.0
+
+
+def _share(samples: Sequence[Samples], wanted: Iterable[bool]) -> float:
+    """Of the thread's samples, how many have one of the wanted stacks."""
+    chosen = list(wanted)
+    total = sum(one.count for one in samples)
+    return sum(one.count for one in samples if chosen[one.stack]) / total if total else 0.0
