@@ -6,14 +6,13 @@ background. While the store is away roll-ups wait in memory for a day, and the o
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from foretide.store.client import StoreClient
-from foretide.store.errors import StoreError, StoreRefused, StoreUnavailable
+from foretide.store.errors import StoreRefused, StoreUnavailable
 from foretide.store.rollups import (
     LARGEST_VALUE,
     STEP,
@@ -23,14 +22,13 @@ from foretide.store.rollups import (
 )
 
 from .rollup_collector import Collector, Taken
+from .store_link import NOT_CONFIGURED, StoreLink
 from .store_settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
 _PERIOD = 15.0
-_FIRST_RETRY, _LAST_RETRY = 15.0, 300.0
 _LAST_WORD = 5.0
-_NOT_CONFIGURED = "no store is configured"
 # What one roll-up can be refused for; any other refusal is of the whole request.
 _BAD_ROLLUP = ("BadKey", "BadTime", "BadValue", "InFuture")
 
@@ -74,21 +72,16 @@ class RollupSender:
         collector: Collector | None = None,
     ) -> None:
         """`settings` is asked at each use, so that they can change."""
-        self._settings = settings
-        self._connect = connect
+        self._link = StoreLink("roll-ups", settings, connect)
         self._clock = clock
         self._collector = collector or Collector()
-        self._client: tuple[StoreSettings, StoreConnection] | None = None
         self._sending = asyncio.Lock()
-        self._failure: StoreError | None = None
-        self._failures = 0
-        self._retry_at = 0.0
         self._refused = 0
         self._refusal = ""
 
     def observe(self, key: SeriesKey, at: float, value: float) -> None:
         """Take in a sample of demand; cheap, and nothing is sent yet."""
-        if self._settings() is not None and 0 <= value <= LARGEST_VALUE:
+        if self._link.is_configured and 0 <= value <= LARGEST_VALUE:
             self._collector.observe(key, at, value)
 
     async def run(self) -> None:
@@ -108,17 +101,17 @@ class RollupSender:
         async with self._sending:
             now = self._clock()
             self._collector.close_due(now, everything=everything)
-            if self._settings() is None:
-                await self._disconnect()
+            if not self._link.is_configured:
+                await self._link.disconnect()
                 return
-            if not everything and now < self._retry_at <= now + _LAST_RETRY:
+            if not everything and not self._link.is_due(now):
                 return
             try:
-                while self._settings() is not None and (taken := self._collector.take()):
+                while self._link.is_configured and (taken := self._collector.take()):
                     await self._deliver(taken)
-                    self._recovered()
+                    self._link.recovered()
             except StoreUnavailable as error:
-                await self._failed(error, now)
+                await self._link.failed(error, now)
 
     async def aclose(self) -> None:
         """Try to send what there is, for a few seconds, and close the connection."""
@@ -128,18 +121,18 @@ class RollupSender:
         except TimeoutError:
             logger.warning("%d roll-ups could not be sent any more.", self._collector.waiting)
         finally:
-            await self._disconnect()
+            await self._link.disconnect()
 
     def state(self) -> StoreState:
         """How sending goes."""
         figures = (self._collector.waiting, self._collector.dropped, self._refused)
-        if self._settings() is None:
-            return StoreState("NotConfigured", _NOT_CONFIGURED, *figures)
+        if not self._link.is_configured:
+            return StoreState("NotConfigured", NOT_CONFIGURED, *figures)
         waiting, dropped, _ = figures
         kept = f"{waiting} roll-ups wait" + (f", {dropped} were dropped" if dropped else "")
-        if self._failure is not None:
-            text = f"the store does not take roll-ups: {self._failure.message}; {kept}"
-            return StoreState(self._failure.reason, text, *figures)
+        if (failure := self._link.failure) is not None:
+            text = f"the store does not take roll-ups: {failure.message}; {kept}"
+            return StoreState(failure.reason, text, *figures)
         if self._refused:
             text = f"the store has refused {self._refused} roll-ups: {self._refusal}"
             return StoreState("Refused", text, *figures)
@@ -149,7 +142,7 @@ class RollupSender:
     async def _deliver(self, taken: Taken) -> None:
         """Send; of what is refused, find out which roll-ups are meant, and send the others."""
         try:
-            await (await self._connected()).write(taken.batch)
+            await (await self._link.connected()).write(taken.batch)
         except StoreRefused as error:
             if error.reason not in _BAD_ROLLUP:
                 # Two versions that do not understand each other: it will pass, the demand is good.
@@ -165,36 +158,3 @@ class RollupSender:
                 logger.error("The store refuses a roll-up: %s", error.message)
             self._refusal = error.message
         self._collector.settle(taken)
-
-    async def _connected(self) -> StoreConnection:
-        """The connection for sending, made anew where the settings have changed."""
-        settings = self._settings()
-        if self._client is not None and self._client[0] != settings:
-            await self._disconnect()
-        if settings is None:
-            raise StoreUnavailable("NotConfigured", _NOT_CONFIGURED)
-        if self._client is None:
-            self._client = (settings, await self._open(settings))
-        return self._client[1]
-
-    async def _open(self, settings: StoreSettings) -> StoreConnection:
-        # Reading certificates takes longer than the event loop may stand.
-        return await asyncio.to_thread(self._connect, settings)
-
-    async def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client[1].aclose()
-
-    def _recovered(self) -> None:
-        if self._failure is not None:
-            logger.info("The store takes roll-ups again.")
-        self._failure, self._failures, self._retry_at = None, 0, 0.0
-
-    async def _failed(self, error: StoreUnavailable, now: float) -> None:
-        if self._failure is None or self._failure.reason != error.reason:
-            logger.warning("The store does not take roll-ups, they wait: %s", error.message)
-        delay = min(_LAST_RETRY, _FIRST_RETRY * 2 ** min(self._failures, 10))
-        self._failure, self._failures = error, self._failures + 1
-        self._retry_at = now + delay * random.uniform(0.8, 1.0)
-        await self._disconnect()  # the next attempt reads certificates anew
