@@ -132,24 +132,21 @@ def leaves_of(window: Window) -> tuple[Leaf, ...]:
     return tuple(by_frame[stack[-1]] if stack else Leaf.UNKNOWN for stack in window.stacks)
 
 
-@lru_cache(maxsize=65_536)
-def _standard(file: str, function: str) -> Leaf | None:
-    folder, _, name = file.replace("\\", "/").rpartition("/")
-    for inside in ("", *_inner(folder)):
-        found = _STANDARD.get(f"{inside}{name}", {}).get(function)
-        if found is not None and _in_library(folder, inside):
-            return found
-    return None
-
-
-def _inner(folder: str) -> tuple[str, ...]:
-    parts = folder.split("/")
-    return (f"{parts[-1]}/", "/".join(parts[-2:]) + "/")
-
-
-def _in_library(folder: str, inside: str) -> bool:
-    """Whether that folder is the standard library's: somebody's own queue.py must not be taken."""
-    root = folder.removesuffix(inside.rstrip("/")).rstrip("/")
+def in_library(file: str, name: str) -> bool:
+    """Whether a file is the standard library's `name`: somebody's own queue.py is another one."""
+    root = file.removesuffix(name).rstrip("/")
     if "site-packages" in root or "dist-packages" in root:
         return False
     return not root or re.search(r"(^|/)(python\d[\d.]*t?|Lib|python\d+\.zip)$", root) is not None
+
+
+@lru_cache(maxsize=65_536)
+def _standard(file: str, function: str) -> Leaf | None:
+    file = file.replace("\\", "/")
+    parts = file.split("/")
+    for size in (1, 2, 3):
+        name = "/".join(parts[-size:])
+        found = _STANDARD.get(name, {}).get(function)
+        if found is not None and in_library(file, name):
+            return found
+    return None

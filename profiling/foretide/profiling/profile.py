@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from .attribution import Costs, Summing
 from .states import waits
-from .weights import native_cpu_seconds, weigh
+from .weights import Weight, native_cpu_seconds, weigh
 from .window import Frame, ThreadState, Window
 
 
@@ -157,8 +157,10 @@ class Merging:
         )
 
 
-def merge(windows: Sequence[Window]) -> Profile:
+def merge(windows: Sequence[Window], weights: Sequence[Sequence[Weight]] | None = None) -> Profile:
     """One profile of windows of one workload, whatever their processes and pods.
+
+    `weights`: what `weigh(windows)` says, where it is known already.
 
     Raises:
         BadProfile: there is no window.
@@ -166,15 +168,15 @@ def merge(windows: Sequence[Window]) -> Profile:
     if not windows:
         raise BadProfile("there is no window to make a profile of")
     merging = Merging()
-    for window, weights in zip(windows, weigh(windows), strict=True):
+    for window, of_samples in zip(windows, weights or weigh(windows), strict=True):
         stacks = [
             merging.stack([window.frames[index] for index in stack]) for stack in window.stacks
         ]
         for index, text in window.source.items():
             merging.text(window.frames[index], text)
         pools = [pool_of(thread.name) for thread in window.threads]
-        off = waits(window, weights)
-        for one, weight, waited in zip(window.samples, weights, off, strict=True):
+        off = waits(window, of_samples)
+        for one, weight, waited in zip(window.samples, of_samples, off, strict=True):
             per_second = one.count / weight.wall if weight.wall > 0 else 0.0
             running = weight.cpu + weight.runqueue
             seconds = {ThreadState.RUNNING: running, **waited} if running > 0 else waited
