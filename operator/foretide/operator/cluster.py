@@ -229,12 +229,36 @@ class KubernetesCluster:
             self._threads, self._request, method, path, body, content_type
         )
 
+    async def text(self, path: str) -> str:
+        """What is at a path that answers plain text, such as a pod's log.
+
+        Raises:
+            ClusterError: as for all methods.
+        """
+        loop = asyncio.get_running_loop()
+        payload = await loop.run_in_executor(
+            self._threads, self._send, "GET", path, None, "", "*/*"
+        )
+        return payload.decode(errors="replace")
+
+    @property
+    def client(self) -> kubernetes.client.ApiClient:
+        """The official client, for what is no plain request (exec)."""
+        return self._client
+
     def close(self) -> None:
         """Let the threads go; a request under way is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _request(self, method: str, path: str, body: Any, content_type: str) -> Any:
-        headers = {"Accept": "application/json", "User-Agent": "foretide"}
+        payload = self._send(method, path, body, content_type, "application/json")
+        try:
+            return json.loads(payload)
+        except ValueError:
+            raise ClusterError("NotKubernetes", "API server: the answer is not JSON") from None
+
+    def _send(self, method: str, path: str, body: Any, content_type: str, accept: str) -> bytes:
+        headers = {"Accept": accept, "User-Agent": "foretide"}
         if body is not None:
             headers["Content-Type"] = content_type
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
@@ -251,10 +275,7 @@ class KubernetesCluster:
             ) from None
         if response.status >= 400:
             raise _refused(response.status, payload)
-        try:
-            return json.loads(payload)
-        except ValueError:
-            raise ClusterError("NotKubernetes", "API server: the answer is not JSON") from None
+        return bytes(payload)
 
     async def _scale_path(self, namespace: str, ref: ScaleTargetRef) -> str:
         key = (ref.api_version, ref.kind)
@@ -283,7 +304,7 @@ class KubernetesCluster:
             raise TargetMissing("TargetNotScalable", f"{ref.kind} has no scale subresource", 404)
         return str(plurals[0])
 
-    async def _list_pods(self, namespace: str, selector: str) -> list[Mapping[str, Any]]:
+    async def list_pods(self, namespace: str, selector: str) -> list[Mapping[str, Any]]:
         """All pods of a selector, in pages: parsing a thousand at once would block everything."""
         pods: list[Mapping[str, Any]] = []
         page = {"labelSelector": selector, "limit": "200"}
@@ -305,7 +326,7 @@ class KubernetesCluster:
             and time.monotonic() - known.read_at < _PODS_MAX_AGE
         ):
             return known
-        listed = await self._list_pods(target.namespace, target.selector) if target.selector else []
+        listed = await self.list_pods(target.namespace, target.selector) if target.selector else []
         pods = tuple(facts for pod in listed if (facts := read_pod(pod)) is not None)
         alive = [pod for pod in pods if not pod.ending]
         fresh = _Readiness(

@@ -3,7 +3,6 @@
 They satisfy the Pod Security Standard `restricted` wherever the application's own user does.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,16 +87,6 @@ def orders_volume() -> Json:
     }
 
 
-def with_container(pod: Mapping[str, Any], container: Json) -> Json:
-    """The pod as it is sent to its `ephemeralcontainers`, with one more.
-
-    The whole pod, with its version: somebody who has changed it meanwhile is not overwritten.
-    """
-    spec = pod.get("spec") or {}
-    there = [it for it in spec.get("ephemeralContainers") or () if it["name"] != container["name"]]
-    return {**pod, "spec": {**spec, "ephemeralContainers": [*there, container]}}
-
-
 def _container(name: str, access: Access, order: Order, arguments: list[str]) -> Json:
     return {
         "name": name,
@@ -108,6 +97,7 @@ def _container(name: str, access: Access, order: Order, arguments: list[str]) ->
         "env": [
             _from_field("FORETIDE_POD", "metadata.name"),
             _from_field("FORETIDE_NODE", "spec.nodeName"),
+            {"name": "FORETIDE_CONTAINER", "value": name},
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": security(access),

@@ -53,7 +53,10 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True)
 class OursFacts:
-    """A container of Foretide's in the pod. `ended` says how it ended, empty while it has not."""
+    """A container of Foretide's in the pod. `ended` says how it ended, empty while it has not.
+
+    `run` is what it was started for; `probe` where it only finds out as whom the target runs.
+    """
 
     name: str
     target: str
@@ -64,6 +67,8 @@ class OursFacts:
     running: bool
     waiting: str = ""
     ended: str = ""
+    run: str = ""
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class PodFacts:
             (
                 it
                 for it in self.ours
-                if not (it.sidecar or it.ended)
+                if not (it.sidecar or it.ended or it.probe)
                 and it.target == target
                 and it.capabilities == capabilities
             ),
@@ -216,7 +221,14 @@ def _ours(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterable[OursFa
                 running="running" in state,
                 waiting=_told(state.get("waiting")),
                 ended=_told(state.get("terminated"), "Ended"),
+                run=_argument(container, "--run="),
+                probe="--probe" in (container.get("args") or ()),
             )
+
+
+def _argument(container: Mapping[str, Any], name: str) -> str:
+    given = [it for it in container.get("args") or () if it.startswith(name)]
+    return given[0].removeprefix(name) if given else ""
 
 
 def _told(state: Mapping[str, Any] | None, default: str = "") -> str:
