@@ -21,12 +21,13 @@ from foretide.store.rollups import (
     fingerprint,
 )
 
+from .links import Link
 from .rollup_collector import Collector, Taken
-from .store_link import NOT_CONFIGURED, StoreLink
 from .store_settings import StoreSettings
 
 logger = logging.getLogger(__name__)
 
+NOT_CONFIGURED = "no store is configured"
 _PERIOD = 15.0
 _LAST_WORD = 5.0
 # What one roll-up can be refused for; any other refusal is of the whole request.
@@ -72,7 +73,7 @@ class RollupSender:
         collector: Collector | None = None,
     ) -> None:
         """`settings` is asked at each use, so that they can change."""
-        self._link = StoreLink("roll-ups", settings, connect)
+        self._link = Link("The store", "roll-ups", settings, connect)
         self._clock = clock
         self._collector = collector or Collector()
         self._sending = asyncio.Lock()

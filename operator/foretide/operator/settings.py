@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from foretide.forecasting.prometheus import PrometheusSource
 
 from .api.fields import ApiModel, Duration, http_url, lasting, patience
+from .pyroscope_settings import PyroscopeSettings
 from .store_settings import StoreSettings
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,10 @@ class OperatorSettings(ApiModel):
     store: StoreSettings | None = Field(
         default=None,
         description="The store that remembers demand for longer than Prometheus does. Without it, yearly patterns and holidays cannot be learned.",
+    )
+    pyroscope: PyroscopeSettings | None = Field(
+        default=None,
+        description="A Pyroscope that gets a copy of all profiles.",
     )
 
     @field_validator("sync_period")

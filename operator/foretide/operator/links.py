@@ -1,4 +1,7 @@
-"""A connection to the store that may be away: when to try again, and what to say meanwhile."""
+"""A connection to what may be away: when to try again, and what to say meanwhile.
+
+The store is one such thing, Pyroscope another.
+"""
 
 import asyncio
 import logging
@@ -8,12 +11,9 @@ from typing import Generic, Protocol, TypeVar
 
 from foretide.store.errors import StoreError, StoreUnavailable
 
-from .store_settings import StoreSettings
-
 logger = logging.getLogger(__name__)
 
 FIRST_RETRY, LAST_RETRY = 15.0, 300.0
-NOT_CONFIGURED = "no store is configured"
 
 
 class Closable(Protocol):
@@ -24,30 +24,33 @@ class Closable(Protocol):
         ...
 
 
+S = TypeVar("S")
 C = TypeVar("C", bound=Closable)
 
 
-class StoreLink(Generic[C]):
-    """Connects to the store that the settings name, and waits ever longer where it is away."""
+class Link(Generic[S, C]):
+    """Connects to what the settings name, if anything; waits ever longer where it is away."""
 
     def __init__(
         self,
+        whom: str,
         what: str,
-        settings: Callable[[], StoreSettings | None],
-        connect: Callable[[StoreSettings], C],
+        settings: Callable[[], S | None],
+        connect: Callable[[S], C],
     ) -> None:
-        """`what` is sent, for the log; `settings` is asked at each use, so that they can change."""
+        """`whom` gets `what`, for the log; `settings` is asked at each use: they may change."""
+        self._whom = whom
         self._what = what
         self._settings = settings
         self._connect = connect
-        self._client: tuple[StoreSettings, C] | None = None
+        self._client: tuple[S, C] | None = None
         self._failures = 0
         self._retry_at = 0.0
         self.failure: StoreError | None = None
 
     @property
     def is_configured(self) -> bool:
-        """Whether the settings name a store."""
+        """Whether the settings name one."""
         return self._settings() is not None
 
     def is_due(self, now: float) -> bool:
@@ -58,13 +61,13 @@ class StoreLink(Generic[C]):
         """The connection for sending, made anew where the settings have changed.
 
         Raises:
-            StoreUnavailable: no store is configured, or its certificates cannot be read.
+            StoreUnavailable: none is configured, or its certificates cannot be read.
         """
         settings = self._settings()
         if self._client is not None and self._client[0] != settings:
             await self.disconnect()
         if settings is None:
-            raise StoreUnavailable("NotConfigured", NOT_CONFIGURED)
+            raise StoreUnavailable("NotConfigured", "it is not configured any more")
         if self._client is None:
             # Reading certificates takes longer than the event loop may stand.
             self._client = (settings, await asyncio.to_thread(self._connect, settings))
@@ -79,13 +82,15 @@ class StoreLink(Generic[C]):
     def recovered(self) -> None:
         """Something was sent."""
         if self.failure is not None:
-            logger.info("The store takes %s again.", self._what)
+            logger.info("%s takes %s again.", self._whom, self._what)
         self.failure, self._failures, self._retry_at = None, 0, 0.0
 
     async def failed(self, error: StoreUnavailable, now: float) -> None:
         """Nothing can be sent now."""
         if self.failure is None or self.failure.reason != error.reason:
-            logger.warning("The store does not take %s, they wait: %s", self._what, error.message)
+            logger.warning(
+                "%s does not take %s, they wait: %s", self._whom, self._what, error.message
+            )
         delay = min(LAST_RETRY, FIRST_RETRY * 2 ** min(self._failures, 10))
         self.failure, self._failures = error, self._failures + 1
         self._retry_at = now + delay * random.uniform(0.8, 1.0)
