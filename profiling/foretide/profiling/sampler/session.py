@@ -1,0 +1,269 @@
+"""Samples processes window by window: the sampler's front."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..window import Overhead, Thread, Window
+from . import joining, procfs, pyspy
+from .budget import Budget, Cost, affordable, calibrated, next_rate
+from .gate import GateUnavailable
+from .marks import Mark
+from .taking import Taking, TargetGone
+from .target import Target
+
+_PR_SET_TIMERSLACK = 29
+_CALIBRATION = 5  # samples
+_CALIBRATION_RATE = 8.0
+_WINDOW_CPU = 0.03  # seconds: to start py-spy and to read what it wrote
+_PART_SECONDS = 1.0  # about
+
+
+class Sampler:
+    """One process, window after window. Each starts its own py-spy, which ends with it.
+
+    Times are wall-clock seconds. Close it, or use it as a context manager.
+    """
+
+    def __init__(
+        self,
+        pid: int,
+        *,
+        seconds: float = 10.0,
+        budget: Budget | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises FileNotFoundError where there is no such process."""
+        self.target = Target(pid)
+        self.seconds = seconds
+        self.budget = budget or Budget()
+        self.labels = dict(labels or {})
+        self.rate: float | None = None  # not known until the first stops have been measured
+        self._taking: Taking | None = None
+        self._skipped = 0
+        self._ends = 0.0
+        self._started_at = 0.0
+        self._parts = joining.Parts(0.0, 1.0, 1)
+        self._part_ends = 0.0
+        self._cpu = 0.0
+
+    def __enter__(self) -> "Sampler":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Start a window.
+
+        Raises:
+            TargetGone: the process has ended.
+            pyspy.PySpyError: py-spy cannot attach.
+            GateUnavailable: this kernel does not let us hold py-spy.
+        """
+        if not self.target.lives():
+            raise TargetGone(f"process {self.target.pid} has ended")
+        self._cpu = _own_cpu()
+        _sleep_exactly()
+        self._taking = taking = Taking(self.target, rate=_CALIBRATION_RATE)
+        self.target.begin()
+        if self.rate is None:
+            self.rate = self._calibrate(taking)
+            self.target.begin()
+        self._started_at = time.time()
+        number = max(1, round(self.seconds / _PART_SECONDS))
+        self._parts = joining.Parts(time.monotonic(), self.seconds / number, number)
+        self._part_ends = self._parts.start + self._parts.length
+        self._ends = self._parts.start + self.seconds
+        taking.begin(self.rate)
+
+    def _calibrate(self, taking: Taking) -> float:
+        """A rate for the first window, from a few stops: it must keep the budget, too."""
+        taking.begin(_CALIBRATION_RATE)
+        before = _own_cpu() + _cpu_of(taking.gate.pid)
+        for _ in range(_CALIBRATION):
+            time.sleep(max(0.0, taking.due - time.monotonic()))
+            taking.take()
+        spent = _own_cpu() + _cpu_of(taking.gate.pid) - before
+        self._skipped = len(taking.marks)
+        cost = Cost(calibrated(taking.stops), spent / _CALIBRATION, _WINDOW_CPU)
+        return affordable(self.budget, cost, self.seconds)
+
+    @property
+    def due(self) -> float:
+        """When `step` wants to be called next, in monotonic seconds."""
+        assert self._taking is not None, "begin first"
+        return min(self._taking.due, self._part_ends, self._ends)
+
+    def step(self) -> bool:
+        """Take what is due; False once the window is over."""
+        taking = self._taking
+        assert taking is not None, "begin first"
+        now = time.monotonic()
+        if now >= self._ends:
+            return False
+        if now >= taking.due:
+            taking.take()
+        if now >= self._part_ends:
+            self.target.end_part()
+            self._part_ends += self._parts.length
+        return True
+
+    def finish(self) -> Window:
+        """End the window and put it together.
+
+        Raises:
+            pyspy.PySpyError: py-spy wrote nothing that can be read.
+        """
+        taking = self._taking
+        assert taking is not None, "begin first"
+        assert self.rate is not None
+        while self.target.parts < self._parts.number - 1:
+            self.target.end_part()
+        facts, container, seconds = self.target.end()
+        rss = _own_pss() + _rss_of(taking.gate.pid)
+        try:
+            text = taking.finish()
+        finally:
+            taking.close()
+            self._taking = None
+        recording = pyspy.parse(text)
+        marks: Sequence[Mark] = taking.marks
+        skipped = self._skipped
+        self._skipped = 0
+        recording = _without_first(recording, skipped)
+        tids = self.target.tids_of([t.pthread for t in recording.threads if t.pthread])
+        threads, samples = joining.join(recording, self.target.watched, tids, marks, self._parts)
+        source = self.target.sources.of_leaves(recording.frames, recording.stacks)
+        cpu = _own_cpu() - self._cpu + taking.gate.seconds
+        stopped = min(sum(taking.stops), _stood_still(threads, seconds)) / seconds
+        window = Window(
+            started_at=round(self._started_at, 3),
+            seconds=round(seconds, 4),
+            rate=round(self.rate, 3),
+            pid=self.target.pid,
+            python_version=self.target.book.version,
+            command=self.target.command,
+            sample_count=len(marks),
+            sweeps=self.target.sweeps,
+            frames=tuple(recording.frames),
+            stacks=tuple(recording.stacks),
+            threads=tuple(threads),
+            samples=tuple(samples),
+            process=facts,
+            container=container,
+            overhead=Overhead(
+                stopped_share=round(stopped, 6),
+                sampler_cpu_seconds=round(cpu, 6),
+                sampler_rss=rss,
+                late_samples=taking.late,
+            ),
+            labels=self.labels,
+            source=source,
+            parts=self._parts.number,
+        )
+        self._adapt(window, max(1, len(marks)))
+        return window
+
+    def _adapt(self, window: Window, taken: int) -> None:
+        total = window.overhead.sampler_cpu_seconds
+        fixed = min(total / 2, _WINDOW_CPU)
+        stopped = (window.overhead.stopped_share or 0.0) * window.seconds
+        cost = Cost(stopped / taken, (total - fixed) / taken, fixed)
+        self.rate = next_rate(self.budget, window.rate, cost, self.seconds)
+
+    def window(self) -> Window:
+        """One whole window."""
+        self.begin()
+        while True:
+            time.sleep(max(0.0, self.due - time.monotonic()))
+            if not self.step():
+                return self.finish()
+
+    def close(self) -> None:
+        """End py-spy if it runs, and let go of the process' files."""
+        if self._taking is not None:
+            self._taking.close()
+            self._taking = None
+        self.target.close()
+
+
+def _without_first(recording: pyspy.Recording, skipped: int) -> pyspy.Recording:
+    """Leave out the samples that were taken to measure their cost."""
+    if not skipped:
+        return recording
+    threads = [
+        pyspy.ThreadSamples(t.tid, t.pthread, t.name, t.stacks[skipped:]) for t in recording.threads
+    ]
+    return pyspy.Recording(recording.frames, recording.stacks, threads)
+
+
+def sample(
+    pid: int,
+    *,
+    seconds: float = 10.0,
+    windows: int | None = None,
+    budget: Budget | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Iterator[Window]:
+    """Windows of one process, until it ends or `windows` have been taken.
+
+    Raises:
+        FileNotFoundError: there is no such process.
+        pyspy.PySpyError: py-spy is missing or cannot attach (`probes.can_attach` says why).
+    """
+    with Sampler(pid, seconds=seconds, budget=budget, labels=labels) as sampler:
+        taken = 0
+        while windows is None or taken < windows:
+            try:
+                window = sampler.window()
+            except TargetGone:
+                return
+            taken += 1
+            yield window
+
+
+def _stood_still(threads: Sequence[Thread], seconds: float) -> float:
+    """Seconds in which the busiest thread neither ran nor waited for a core: no stop is longer.
+
+    Our own clock sees each stop too long where py-spy, or we after it, had to wait for a core.
+    """
+    busiest = max((each.cpu_seconds + each.runqueue_seconds for each in threads), default=0.0)
+    return max(0.0, seconds - busiest)
+
+
+def _sleep_exactly() -> None:
+    """Let short sleeps of this process be short: the kernel adds 50 us to each otherwise."""
+    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1000, 0, 0, 0)
+
+
+def _own_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _cpu_of(pid: int) -> float:
+    total = 0.0
+    with contextlib.suppress(OSError):
+        for tid in procfs.thread_ids(pid):
+            total += procfs.parse_schedstat(procfs.read(f"/proc/{pid}/task/{tid}/schedstat"))[0]
+    return total
+
+
+def _own_pss() -> int:
+    """Our memory in bytes, shared pages counted by our part of them."""
+    text = procfs.read_or_none("/proc/self/smaps_rollup")
+    if text and (pss := procfs.parse_fields(text).get("Pss")):
+        return pss * 1024
+    return _rss_of(os.getpid())
+
+
+def _rss_of(pid: int) -> int:
+    text = procfs.read_or_none(f"/proc/{pid}/statm")
+    return int(text.split()[1]) * procfs.PAGE if text else 0
+
+
+__all__ = ["GateUnavailable", "Sampler", "TargetGone", "sample"]

@@ -1,0 +1,209 @@
+"""One window of one process while it is being taken: py-spy's samples joined with looks at /proc.
+
+For each sample py-spy waits twice (gate.py): until its moment has come, and just before it stops
+the target, when we look at every thread; while the target stands still we see which call each
+thread was in. So a sample knows whether its thread was at work at that very moment. py-spy's own
+idle flag does not: it is older than the stack, so that a line that sleeps may look like work.
+"""
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Mapping
+
+from . import procfs, pyspy
+from .gate import Call, Gate, GateClosed
+from .marks import Mark
+from .target import Target
+from .threads import Look, look_at, moment
+
+_START_SECONDS = 15.0  # until py-spy has found the interpreter
+_HELD_SECONDS = 1.0  # no sample takes so long: py-spy hangs, and its target with it
+_END_SECONDS = 10.0
+_TRIES = 12  # looks at the main thread until it stands still
+_NAP_SECONDS = 20e-6  # between them: to spin would keep py-spy from a core where all are taken
+
+
+class TargetGone(Exception):
+    """The process has ended, or is no longer the one that it was."""
+
+
+class Taking:
+    """Takes samples of a target at moments of its own choice, until `finish`.
+
+    Moments are random, one in each slot of 1/rate seconds: they cannot fall into step with what the
+    target does, and vary less in number than with py-spy's exponential steps.
+    """
+
+    def __init__(self, target: Target, *, rate: float, seed: int | None = None) -> None:
+        """Start py-spy.
+
+        Raises:
+            GateUnavailable: the kernel does not allow to hold it (take the window without).
+            pyspy.PySpyError: py-spy could not attach.
+        """
+        self.target = target
+        self.rate = rate
+        self.marks: list[Mark] = []
+        self.stops: list[float] = []
+        self.late = 0
+        self._random = random.Random(seed)
+        self._slot = 0.0
+        self.due = 0.0
+        self._output = os.memfd_create("profile", os.MFD_CLOEXEC)
+        self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
+        try:
+            # At one a second py-spy never thinks that it is late: it always sleeps, and so asks.
+            line = pyspy.arguments(target.pid, self._output, rate=1, samples=10_000_000)
+            self.gate = Gate(line, target.pid, self._output, self._errors)
+        except BaseException:
+            self._close_files()
+            raise
+        try:
+            self._expect_sleep(_START_SECONDS)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self, rate: float) -> None:
+        """Count from now on, at this rate."""
+        self.rate = rate
+        self.marks, self.stops, self.late = [], [], 0
+        self._slot = time.monotonic()
+        self._next()
+
+    def _next(self) -> None:
+        self.due = self._slot + self._random.random() / self.rate
+        self._slot += 1 / self.rate
+
+    def take(self) -> None:
+        """Take the sample that is due. Call it at `due` or soon after.
+
+        Raises:
+            TargetGone: the process has ended.
+            pyspy.PySpyError: py-spy has ended, or hung and was killed.
+        """
+        if time.monotonic() - self.due > 0.25 / self.rate:
+            self.late += 1
+        self._next()
+        # Slots that have passed in the meantime are lost: two samples in a row say little more.
+        now = time.monotonic()
+        while self._slot < now:
+            self._next()
+            self.late += 1
+        self.gate.answer(Call.SLEEP)
+        call = self._expect(_HELD_SECONDS)
+        before: dict[int, Look] = {}
+        at_stop: dict[int, tuple[int, ...]] = {}
+        if call is Call.ATTACH:
+            before = self._look()
+            stopped_at = time.monotonic()
+            self.gate.answer(Call.ATTACH)
+            at_stop = self._see_stopped(before)
+            self._expect_sleep(_HELD_SECONDS)
+            self.stops.append(time.monotonic() - stopped_at)
+        threads = {tid: moment(look, at_stop.get(tid)) for tid, look in before.items()}
+        self.marks.append(Mark(now, threads))
+
+    def _look(self) -> dict[int, Look]:
+        target, looks = self.target, {}
+        try:
+            target.refresh()
+        except FileNotFoundError as error:
+            raise TargetGone(f"process {target.pid} has ended") from error
+        for tid, watched in list(target.watched.items()):
+            if not watched.alive:
+                continue
+            try:
+                look = look_at(watched, target.book, target.descriptors)
+            except OSError:
+                continue
+            watched.count(look, target.peer_of(look))
+            looks[tid] = look
+        target.sweeps += 1
+        return looks
+
+    def _see_stopped(self, before: Mapping[int, Look]) -> dict[int, tuple[int, ...]]:
+        """The calls that threads were in while they stood still, as far as we come in time."""
+        gate, watched = self.gate, self.target.watched
+        calls: dict[int, tuple[int, ...]] = {}
+        try:
+            main = watched[self.target.pid].files
+            for _ in range(_TRIES):
+                time.sleep(_NAP_SECONDS)
+                text = main.read("stat", 64)
+                if text[text.rfind(b")") + 2 :][:1] == b"t":
+                    break
+                if gate.ready():
+                    return calls
+            for tid in before:
+                text = watched[tid].files.read("syscall", 160)
+                if gate.ready():
+                    return calls
+                if (call := procfs.parse_syscall(text)) is not None:
+                    calls[tid] = call
+        except (OSError, KeyError):
+            pass  # a thread has gone: what was seen stays true
+        return calls
+
+    def _expect(self, seconds: float) -> Call:
+        """py-spy's next call. If it hangs it is killed, which lets its target go."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            try:
+                call = self.gate.wait(left)
+            except GateClosed:
+                raise self._ended() from None
+            if call is not None:
+                return call
+        self.gate.close()
+        raise pyspy.PySpyError(f"py-spy did not answer for {seconds:g} s and was ended")
+
+    def _expect_sleep(self, seconds: float) -> None:
+        while self._expect(seconds) is Call.ATTACH:
+            self.gate.answer(Call.ATTACH)
+
+    def _ended(self) -> Exception:
+        self.gate.close()
+        if not self.target.lives():
+            return TargetGone(f"process {self.target.pid} has ended")
+        return pyspy.PySpyError(self.messages() or f"py-spy ended with status {self.gate.status}")
+
+    def messages(self) -> str:
+        """What py-spy has said, without its progress."""
+        text = os.pread(self._errors, 65536, 0).decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines()]
+        return "; ".join(line for line in lines if line and not line.startswith("py-spy>"))
+
+    def finish(self) -> bytes:
+        """End py-spy and return what it has written. Its marks are in `marks`.
+
+        Raises:
+            pyspy.PySpyError: it wrote nothing.
+        """
+        self.gate.interrupt()
+        until = time.monotonic() + _END_SECONDS
+        while not self.gate.reap() and time.monotonic() < until:
+            # It ends once a sample has come in; each call that it waits in must be let go.
+            try:
+                self.gate.answer(Call.SLEEP)
+                while self.gate.wait(0.05) is Call.ATTACH:
+                    self.gate.answer(Call.ATTACH)
+            except GateClosed:
+                time.sleep(0.002)  # it has ended, or will at once
+        size = os.fstat(self._output).st_size
+        text = os.pread(self._output, size, 0)
+        if not text:
+            raise pyspy.PySpyError(self.messages() or "py-spy wrote nothing")
+        return text
+
+    def close(self) -> None:
+        """End py-spy in any case."""
+        self.gate.close()
+        self._close_files()
+
+    def _close_files(self) -> None:
+        for descriptor in (self._output, self._errors):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

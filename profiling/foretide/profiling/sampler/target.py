@@ -1,0 +1,198 @@
+"""A process that is sampled: who it is, its threads, and its counters over a window."""
+
+import contextlib
+import os
+import struct
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..window import Container, Peer, ProcessFacts, ThreadState
+from . import cgroup, procfs
+from .maps import AddressBook
+from .sockets import Sockets
+from .sources import Sources
+from .syscalls import NAMES
+from .threads import Descriptors, Look, Watched
+
+_PEER_SECONDS = 0.25
+_MOST_PEERS = 1024
+_PTHREAD_BYTES = 2048  # the kernel's thread number stands within struct pthread
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Everything of the process that counts, at one moment."""
+
+    at: float
+    stat: procfs.Stat
+    status: dict[str, int]
+    io: dict[str, int]
+    container: Container
+    machine: tuple[float, float] | None
+
+
+class Target:
+    """One process over one window after another. `watched` holds its threads by their number."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises FileNotFoundError or ProcessLookupError where there is no such process."""
+        self.pid = pid
+        self.started = procfs.start_ticks(pid)
+        self.command = procfs.command(pid)
+        self.book = AddressBook(pid)
+        self.descriptors = Descriptors(pid)
+        self.places = cgroup.find(pid)
+        self.watched: dict[int, Watched] = {}
+        self.sockets = Sockets(pid)
+        self.sources = Sources(pid)
+        self.sweeps = self.parts = 0
+        self._peers: dict[tuple[int, ...], tuple[float, Peer]] = {}
+        self._before: Counters | None = None
+        self._pthreads: dict[int, int] = {}
+
+    def lives(self) -> bool:
+        """Is it there, and still the same process?"""
+        try:
+            text = procfs.read(f"/proc/{self.pid}/stat")
+        except OSError:
+            return False
+        fields = text[text.rindex(b")") + 2 :].split()
+        return int(fields[19]) == self.started and fields[0] not in (b"Z", b"X")
+
+    def begin(self) -> None:
+        """A window starts: count from here. Raises FileNotFoundError where the process has gone."""
+        self.close()
+        self.sweeps = self.parts = 0
+        self.descriptors.forget()
+        self.watched = {tid: Watched(self.pid, tid) for tid in procfs.thread_ids(self.pid)}
+        for watched in self.watched.values():
+            watched.measure()
+        self._before = self._count()
+
+    def refresh(self) -> None:
+        """Find threads that have come or gone. Raises FileNotFoundError: the process has gone."""
+        now = set(procfs.thread_ids(self.pid))
+        for tid, watched in self.watched.items():
+            watched.alive = tid in now
+        for tid in sorted(now - self.watched.keys()):
+            self.watched[tid] = Watched(self.pid, tid)
+            self.watched[tid].born_now()
+
+    def end_part(self) -> None:
+        """A part of the window ends: read all counters, so that a thread that ends loses little."""
+        for watched in self.watched.values():
+            if watched.alive:
+                watched.measure()
+            watched.end_part(self.parts)
+        self.parts += 1
+
+    def peer_of(self, look: Look) -> Peer | None:
+        """Whom a thread waits for, where it waits for sockets. Told anew four times a second."""
+        if look.state not in (ThreadState.NETWORK, ThreadState.POLL) or look.call is None:
+            return None
+        now = time.monotonic()
+        told = self._peers.get(look.call)
+        if told is None or now - told[0] > _PEER_SECONDS:
+            name = NAMES.get(look.call[0], "")
+            if len(self._peers) > _MOST_PEERS:
+                self._peers.clear()
+            self._peers[look.call] = told = (now, self.sockets.waits_for(name, look.call[1:]))
+        return told[1]
+
+    def end(self) -> tuple[ProcessFacts, Container, float]:
+        """The window ends: what has been counted in it, and its length in seconds."""
+        before = self._before
+        assert before is not None, "begin first"
+        with contextlib.suppress(OSError):
+            self.refresh()
+        self.end_part()
+        try:
+            after = self._count()
+        except OSError:
+            after = before
+        threads = [watched.summary() for watched in self.watched.values()]
+        facts = ProcessFacts(
+            cpu_seconds=round(sum(thread.cpu_seconds for thread in threads), 6),
+            user_seconds=round(after.stat.user_seconds - before.stat.user_seconds, 3),
+            system_seconds=round(after.stat.system_seconds - before.stat.system_seconds, 3),
+            minor_faults=after.stat.minor_faults - before.stat.minor_faults,
+            major_faults=after.stat.major_faults - before.stat.major_faults,
+            rss=after.stat.rss,
+            swap=after.status.get("VmSwap", 0) * 1024,
+            read_bytes=_growth(before.io, after.io, "read_bytes"),
+            write_bytes=_growth(before.io, after.io, "write_bytes"),
+            read_chars=_growth(before.io, after.io, "rchar"),
+            write_chars=_growth(before.io, after.io, "wchar"),
+            cores=self._cores(),
+            machine_busy=_busy(before.machine, after.machine),
+        )
+        container = cgroup.between(before.container, after.container)
+        return facts, container, time.monotonic() - before.at
+
+    def _count(self) -> Counters:
+        return Counters(
+            at=time.monotonic(),
+            stat=procfs.parse_stat(procfs.read(f"/proc/{self.pid}/stat")),
+            status=procfs.parse_fields(procfs.read(f"/proc/{self.pid}/status")),
+            io=dict(procfs.process_io(self.pid) or {}),
+            container=cgroup.read(self.places),
+            machine=procfs.machine_cpu(),
+        )
+
+    def _cores(self) -> int:
+        try:
+            return len(os.sched_getaffinity(self.pid))
+        except OSError:
+            return os.cpu_count() or 1
+
+    def tids_of(self, pthreads: Iterable[int]) -> dict[int, int]:
+        """The kernel's numbers of threads that py-spy names by their address (Python 3.8 to 3.10).
+
+        `struct pthread` holds the number; where, differs from one C library to the next, so the
+        place is looked for: one at which every thread has the number of a thread of this process.
+        """
+        wanted = [address for address in pthreads if address not in self._pthreads]
+        numbers = self._namespaced()
+        images: dict[int, bytes] = {}
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
+            for address in wanted:
+                with contextlib.suppress(OSError):
+                    images[address] = os.pread(memory.fileno(), _PTHREAD_BYTES, address)
+        size = min((len(image) for image in images.values()), default=0)
+        for at in range(0, size - 3, 4):
+            found = {
+                address: struct.unpack_from("=i", image, at)[0] for address, image in images.items()
+            }
+            if all(number in numbers for number in found.values()) and len(
+                set(found.values())
+            ) == len(found):
+                self._pthreads.update({a: numbers[number] for a, number in found.items()})
+                break
+        return {a: self._pthreads[a] for a in pthreads if a in self._pthreads}
+
+    def _namespaced(self) -> dict[int, int]:
+        """Threads by the number that they have in their own PID namespace."""
+        numbers = {}
+        for tid in self.watched:
+            text = procfs.read_or_none(f"/proc/{self.pid}/task/{tid}/status") or b""
+            for line in text.splitlines():
+                if line.startswith(b"NSpid:"):
+                    numbers[int(line.split()[-1])] = tid
+        return numbers
+
+    def close(self) -> None:
+        for watched in self.watched.values():
+            watched.files.close()
+
+
+def _growth(before: dict[str, int], after: dict[str, int], name: str) -> int | None:
+    if name not in before or name not in after:
+        return None
+    return after[name] - before[name]
+
+
+def _busy(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:
+    if before is None or after is None or after[1] <= before[1]:
+        return None
+    return round(min(1.0, max(0.0, (after[0] - before[0]) / (after[1] - before[1]))), 4)

@@ -1,0 +1,73 @@
+"""Windows of real processes, taken with the real py-spy."""
+
+import os
+
+import pytest
+
+from foretide.profiling.sampler import Budget, sample
+from foretide.profiling.window import ThreadState
+
+from .conftest import WORKS_AND_SLEEPS
+
+GENEROUS = Budget(cores=1.0, stopped=1.0, rate=60.0)
+
+
+def leaf(window, sample):
+    return window.frames[window.stacks[sample.stack][-1]]
+
+
+@pytest.fixture
+def window(run):
+    program = run(WORKS_AND_SLEEPS)
+    (window,) = sample(program.pid, seconds=0.6, windows=1, budget=GENEROUS, labels={"pod": "a"})
+    return window
+
+
+def test_window_tells_what_each_thread_did(window):
+    main, holder = window.threads
+    assert (main.name, holder.name) == ("MainThread", "holder")
+    assert window.labels == {"pod": "a"}
+    assert window.sample_count == window.sweeps > 10
+    # Every thread is in every sample.
+    for index in (0, 1):
+        seen = [each.count for each in window.samples if each.thread == index]
+        assert sum(seen) == window.sample_count
+    assert holder.states == {ThreadState.LOCK: window.sweeps}
+    assert main.states[ThreadState.SLEEP] > 0
+    assert main.states[ThreadState.RUNNING] > 0
+    assert main.cpu_seconds > 0.05 > holder.cpu_seconds
+    assert window.process.cpu_seconds == pytest.approx(main.cpu_seconds, rel=0.2)
+
+    lines = {leaf(window, each).function: each for each in window.samples}
+    assert {"work", "nap", "hold"} <= lines.keys()
+    nap = leaf(window, lines["nap"])
+    assert os.path.isabs(nap.file)
+    at_nap = window.stacks[lines["nap"].stack][-1]
+    assert window.source[at_nap] == "time.sleep(0.004)"
+    assert window.overhead.stopped_share > 0
+    assert window.overhead.sampler_rss > 1_000_000
+
+
+def test_lines_that_work_are_told_from_lines_that_sleep(window):
+    seen = {}
+    for each in window.samples:
+        name = leaf(window, each).function
+        count, active = seen.get(name, (0, 0))
+        seen[name] = count + each.count, active + (each.active or 0)
+    assert seen["work"][1] > 0.7 * seen["work"][0]
+    assert seen["nap"][1] < 0.2 * seen["nap"][0]
+    assert seen["hold"][1] == 0
+
+
+def test_sampling_ends_with_the_process(run):
+    program = run(WORKS_AND_SLEEPS)
+    windows = sample(program.pid, seconds=0.3, budget=GENEROUS)
+    next(windows)
+    program.kill()
+    program.wait()
+    assert list(windows) == []
+
+
+def test_process_that_is_not_there_is_said_so():
+    with pytest.raises(FileNotFoundError):
+        next(sample(2**22 + 1))
