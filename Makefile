@@ -40,7 +40,7 @@ $(STAMP): pyproject.toml uv.lock $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 binaries: $(STAMP) ## find or build etcd, Kubernetes, KWOK and Prometheus (about 12 min the first time)
-	@$(PY) -m sandbox binaries
+	@$(PY) -m sandbox binaries $(if $(NODE),--node)
 
 demo: binaries ## the main job on real traffic: TRACE=file.csv COLUMN=name, KEEP=1 to leave it up
 	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(COLUMN),--column "$(COLUMN)") \

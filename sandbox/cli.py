@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     logs.add_argument("component")
     logs.set_defaults(command=_logs)
     binaries = commands.add_parser("binaries", help="find or build all binaries")
+    binaries.add_argument("--node", action="store_true", help="those of a real node, too")
     binaries.set_defaults(command=_binaries)
     return top
 
@@ -272,7 +273,7 @@ def _logs(given: argparse.Namespace) -> int:
 
 
 def _binaries(given: argparse.Namespace) -> int:
-    for binary in ensure_binaries(Told()).values():
+    for binary in ensure_binaries(Told(), node=given.node).values():
         print(f"{binary.tool.name} {binary.tool.version} ({binary.origin}): {binary.path}")
     return 0
 

@@ -59,14 +59,19 @@ class Addresses:
 
 def choose(taken: Sequence[IPv4Network], draw: random.Random) -> Addresses:
     """A random free network. Raises SandboxError when every one overlaps with a `taken` one."""
-    free = [
+    numbers = free(taken)
+    if not numbers:
+        raise SandboxError("no network 10.N.0.0/16 is free on this machine for a node's pods")
+    return Addresses(draw.choice(numbers))
+
+
+def free(taken: Sequence[IPv4Network]) -> list[int]:
+    """Each N whose 10.N.0.0/16 overlaps with no network that is taken."""
+    return [
         number
         for number in range(1, 255)
         if not any(ipaddress.ip_network(f"10.{number}.0.0/16").overlaps(net) for net in taken)
     ]
-    if not free:
-        raise SandboxError("no network 10.N.0.0/16 is free on this machine for a node's pods")
-    return Addresses(draw.choice(free))
 
 
 def networks(routes: Iterable[dict[str, object]]) -> list[IPv4Network]:
