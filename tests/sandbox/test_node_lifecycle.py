@@ -6,6 +6,7 @@ settings. Left out: a reboot, after which none of these is there.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -19,6 +20,7 @@ from sandbox.node import cgroups
 from sandbox.node.images import python_image
 from sandbox.node.packages import path, why_not
 from sandbox.node.record import read_record
+from sandbox.process import identity
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -38,7 +40,7 @@ def shown(*command):
 
 
 def host():
-    """What a node could have left, each thing as a line of text; of others' nodes as well."""
+    """What a node could have left, each thing as a line of text; of other nodes as well."""
     rules = [
         line
         for line in shown("iptables-save").splitlines()
@@ -54,11 +56,21 @@ def host():
     }
 
 
+def left(before, *addresses):
+    """What is on the host and was not `before`, leaving out nodes of other addresses."""
+    ours = {address.split(".")[1] for address in addresses}
+    new = host() - before
+    numbers = {line: set(re.findall(r"foretide(?:-node-)?(\d+)", line)) for line in new}
+    return {line for line in new if not numbers[line] or numbers[line] & ours}
+
+
 def members(sandbox):
-    """All processes of a node as psutil knows them: those in its PID namespace or one below."""
+    """All processes of a node: those in its PID namespace or one below."""
     first = psutil.Process(read_record(sandbox.directory).first)
     # A container's shim loses its parent, and then is a child of the node's first process.
-    return [first, *first.children(recursive=True)]
+    everyone = [first, *first.children(recursive=True)]
+    assert any("time.sleep" in " ".join(process.cmdline()) for process in everyone)
+    return [(process.pid, identity(process.pid)) for process in everyone]
 
 
 def start_pod(sandbox, eventually):
@@ -74,7 +86,7 @@ def start_pod(sandbox, eventually):
     eventually(lambda: core.read_namespaced_pod("sleeper", "default").status.phase == "Running")
 
 
-def test_two_nodes_stand_side_by_side_and_neither_leaves_anything(tmp_path, eventually):
+def test_two_nodes_stand_side_by_side_and_neither_leaves_anything(tmp_path, eventually, all_gone):
     def spec(name):
         directory = tmp_path / name
         return SandboxSpec(
@@ -90,20 +102,20 @@ def test_two_nodes_stand_side_by_side_and_neither_leaves_anything(tmp_path, even
         for sandbox in (stays, lost):
             start_pod(sandbox, eventually)
         alone, others = members(stays), members(lost)
-        assert any("time.sleep" in " ".join(p.cmdline()) for p in others)
-        assert {f"link foretide{lost.host_address.split('.')[1]}"} <= host() - between
+        here, there = stays.host_address, lost.host_address
+        assert f"link foretide{there.split('.')[1]}" in left(between, there)
 
         os.kill(lost.state["pid"], signal.SIGKILL)
-        eventually(lambda: not any(p.is_running() for p in others))
-        eventually(lambda: not host() - between)
+        all_gone(others)
+        eventually(lambda: not left(between, there))
 
         said = stays.kubectl("exec", "sleeper", "--", "python3", "-c", "print('still here')")
         assert said == "still here\n"
         stays.down()
-        assert not any(p.is_running() for p in alone)
-        assert not host() - before
+        all_gone(alone, timeout=0.1)
+        assert not left(before, here, there)
         with Sandbox(spec("lost")) as again:
             assert "Ready" in again.kubectl("get", "nodes")
-    assert not host() - before
-    for name in ("stays", "lost"):
-        assert {entry.name for entry in (tmp_path / name).iterdir()} <= {"lock", "logs"}
+            last = again.host_address
+    assert not left(before, here, there, last)
+    assert {entry.name for entry in tmp_path.glob("*/*")} <= {"lock", "logs"}
