@@ -45,7 +45,8 @@ def configuration(*, whole=False):
 def test_the_configuration_is_valid_and_needs_no_store():
     settings = configuration()
     assert settings.store is None
-    assert settings.model_fields_set == set(OperatorSettings.model_fields) - {"store"}
+    assert settings.pyroscope is None
+    assert settings.model_fields_set == set(OperatorSettings.model_fields) - {"store", "pyroscope"}
     assert {"workers", "cores"} <= settings.fitting.model_fields_set
 
 
@@ -53,4 +54,6 @@ def test_what_is_commented_out_of_the_configuration_is_valid_too():
     settings = configuration(whole=True)
     assert settings.store is not None
     assert settings.store.url.startswith("http")
+    assert settings.pyroscope is not None
+    assert settings.pyroscope.tenant == "shop"
     assert set(settings.sources) == {"default", "long-term"}
