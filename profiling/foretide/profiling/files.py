@@ -1,0 +1,162 @@
+"""Files with profiles in any format that is known, told by what they hold; writing one.
+
+Foretide's own files hold windows, which comparisons and intervals need. All others hold stacks.
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from .codec import (
+    PROFILE_MAGIC,
+    WINDOWS_MAGIC,
+    pack_profile,
+    pack_windows,
+    unpack_profile,
+    unpack_windows,
+)
+from .formats import chrome, collapsed, pprof, speedscope
+from .formats.metric import Metric
+from .formats.parsing import read_json
+from .packing import MOST_BYTES, inflate
+from .profile import BadProfile, Profile, merge
+from .window import Window
+
+_GZIP = b"\x1f\x8b"
+
+
+class Format(StrEnum):
+    """A format that can be written."""
+
+    FORETIDE = "foretide"
+    COLLAPSED = "collapsed"
+    SPEEDSCOPE = "speedscope"
+    PPROF = "pprof"
+    CHROME = "chrome"
+
+
+# What a file's name ends in, the longest first.
+SUFFIXES = {
+    ".speedscope.json": Format.SPEEDSCOPE,
+    ".trace.json": Format.CHROME,
+    ".ftp": Format.FORETIDE,
+    ".folded": Format.COLLAPSED,
+    ".collapsed": Format.COLLAPSED,
+    ".txt": Format.COLLAPSED,
+    ".json": Format.SPEEDSCOPE,
+    ".pb.gz": Format.PPROF,
+    ".pprof": Format.PPROF,
+}
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file's name asks for, None where it asks for none that is known."""
+    return next((kind for end, kind in SUFFIXES.items() if path.name.lower().endswith(end)), None)
+
+
+def read_file(path: Path) -> Profile | tuple[Window, ...]:
+    """What a file holds: windows if they are Foretide's, and a profile otherwise.
+
+    Raises:
+        BadProfile: it cannot be read, is too big or damaged, or is no profile.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise BadProfile(f"{path}: {size // 2**20} MB are more than {MOST_BYTES // 2**20}")
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadProfile(f"cannot read {path}: {error.strerror}") from None
+    try:
+        return read_data(data)
+    except BadProfile as error:
+        raise BadProfile(f"{path}: {error}") from None
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file, of whatever format.
+
+    Raises:
+        BadProfile: as with `read_file`.
+    """
+    found = read_file(path)
+    return found if isinstance(found, Profile) else merge(found)
+
+
+def read_windows(path: Path) -> tuple[Window, ...]:
+    """The windows in a file.
+
+    Raises:
+        BadProfile: as with `read_file`, or it is another tool's and has none.
+    """
+    found = read_file(path)
+    if isinstance(found, Profile):
+        raise BadProfile(
+            f"{path} holds one profile and no windows, so that nothing can be said about chance: "
+            "record it with `foretide profile record`"
+        )
+    return found
+
+
+def read_data(data: bytes) -> Profile | tuple[Window, ...]:
+    """The same, of bytes.
+
+    Raises:
+        BadProfile: they are damaged, or no profile.
+    """
+    if data.startswith(WINDOWS_MAGIC):
+        return unpack_windows(data)
+    if data.startswith(PROFILE_MAGIC):
+        return unpack_profile(data)
+    if data.startswith(_GZIP):
+        data = inflate(data, wbits=zlib.MAX_WBITS | 16)
+    start = data[:64].lstrip()
+    if not start:
+        raise BadProfile("it is empty")
+    if start[:1] in (b"{", b"["):
+        return _from_json(read_json(data))
+    if _is_text(data):
+        return _from_text(data)
+    return pprof.load(data)
+
+
+def write_profile(
+    what: Profile | Sequence[Window], kind: Format, metric: Metric | None = None
+) -> bytes:
+    """A profile, or windows, in that format; `metric` where it holds but one.
+
+    Raises:
+        BadProfile: there are no windows.
+    """
+    if kind is Format.FORETIDE:
+        return pack_profile(what) if isinstance(what, Profile) else pack_windows(what)
+    profile = what if isinstance(what, Profile) else merge(what)
+    if kind is Format.PPROF:
+        return pprof.dump(profile)
+    writers: dict[Format, Callable[[Profile, Metric | None], bytes]] = {
+        Format.COLLAPSED: collapsed.dump,
+        Format.SPEEDSCOPE: speedscope.dump,
+        Format.CHROME: chrome.dump,
+    }
+    return writers[kind](profile, metric)
+
+
+def _from_json(plain: Any) -> Profile:
+    if isinstance(plain, dict) and "shared" in plain and "profiles" in plain:
+        return speedscope.read(plain)
+    if isinstance(plain, list) or (isinstance(plain, dict) and "traceEvents" in plain):
+        return chrome.read(plain)
+    keys = ", ".join(map(json.dumps, list(plain)[:5]))
+    raise BadProfile(f"its JSON is neither speedscope's nor Chrome's: it has {keys or 'nothing'}")
+
+
+def _from_text(data: bytes) -> Profile | tuple[Window, ...]:
+    return collapsed.load(data)
+
+
+def _is_text(data: bytes) -> bool:
+    head = data[:4096]
+    return not any(byte < 0x20 and byte not in b"\t\n\r\x0c" for byte in head)
