@@ -145,15 +145,14 @@ def state_of(
 ) -> ThreadState:
     """A thread's state from its call and the scheduler's letter for it ("" where not read).
 
-    The GIL's wait has a timeout and a futex in the interpreter's data (5 ms, `take_gil`).
+    Waits for the GIL are for futexes in the interpreter's own data, locks of Python on the heap.
     """
     if call is None:
         return ThreadState.RUNNING
     wait = WAITS.get(call[0])
     match wait:
         case Wait.FUTEX:
-            is_gil = len(call) > 4 and call[4] != 0 and book.is_runtime(call[1])
-            return ThreadState.GIL if is_gil else ThreadState.LOCK
+            return ThreadState.GIL if book.is_runtime(call[1]) else ThreadState.LOCK
         case Wait.SLEEP:
             return ThreadState.SLEEP
         case Wait.MANY:
