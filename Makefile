@@ -20,7 +20,7 @@ STAMP := .venv/.complete
 # On all cores; the tests of a file stay together, as they share what is slow to set up.
 SIDE_BY_SIDE := -n auto --dist loadscope
 
-.PHONY: help setup binaries demo demo-down check format test test-unit test-sandbox test-e2e \
+.PHONY: help setup binaries test-binaries demo demo-down check format test test-unit test-sandbox test-e2e \
 	coverage crds bench-reconcile bench-scaling bench-forecast bench-store sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
@@ -42,6 +42,10 @@ $(STAMP): pyproject.toml uv.lock $(filter .uv/bin/uv,$(UV))
 binaries: $(STAMP) ## find or build etcd, Kubernetes, KWOK and Prometheus (about 12 min the first time)
 	@$(PY) -m sandbox binaries $(if $(NODE),--node)
 
+# Root's tests run a real node, too.
+test-binaries: $(STAMP)
+	@$(PY) -m sandbox binaries $(if $(filter 0,$(shell id -u)),--node)
+
 demo: binaries ## the main job on real traffic: TRACE=file.csv COLUMN=name, KEEP=1 to leave it up
 	@$(PY) -m sandbox.demo $(if $(TRACE),--trace "$(TRACE)") $(if $(COLUMN),--column "$(COLUMN)") \
 		$(if $(TIME_COLUMN),--time-column "$(TIME_COLUMN)") \
@@ -58,7 +62,7 @@ format: $(STAMP) ## format the code and mend what can be mended
 	@.venv/bin/ruff format .
 
 # Tests in the sandbox share its clock, and so run one after the other.
-test: binaries ## all tests, with coverage (10 min on 2 cores once the binaries are there)
+test: test-binaries ## all tests, with coverage (10 min on 2 cores once the binaries are there)
 	@rm -f .coverage .coverage.*
 	@failed=0; \
 	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox" --cov --cov-report= --durations=15 || failed=1; \
@@ -69,10 +73,10 @@ test: binaries ## all tests, with coverage (10 min on 2 cores once the binaries 
 test-unit: $(STAMP) ## fast tests: no cluster, no network (under a minute on 2 cores)
 	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox and not slow" --ignore tests/e2e
 
-test-sandbox: binaries ## tests of the sandbox itself
+test-sandbox: test-binaries ## tests of the sandbox itself
 	@$(PY) -m pytest tests/sandbox
 
-test-e2e: binaries ## end to end against a real kube-apiserver and a real Prometheus
+test-e2e: test-binaries ## end to end against a real kube-apiserver and a real Prometheus
 	@$(PY) -m pytest tests/e2e
 
 coverage: $(STAMP) ## tests without a cluster, with coverage in htmlcov/

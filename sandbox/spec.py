@@ -93,7 +93,8 @@ class SandboxSpec:
     `extra_args` adds command-line arguments by component name.
     `node` puts one real node, `real-node`, with containerd and a kubelet, in the place of KWOK's
     fake ones; it needs Linux and root (`sandbox.node.packages.why_not`). `images` (of
-    `sandbox.node.images`) are there for its pods; it pulls none from elsewhere.
+    `sandbox.node.images`) are there for its pods; it pulls none from elsewhere. Pods have addresses
+    but no cluster DNS.
     Without `directory` the state lives in a temporary folder that goes with the sandbox.
     """
 

@@ -164,7 +164,6 @@ def _kubelet(plan: Plan) -> dict[str, Any]:
         # No pod is put out for what else fills the machine, no image thrown away.
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
-        "localStorageCapacityIsolation": False,
         "maxPods": plan.spec.pods_per_node,
         "podLogsDir": str(folder / "logs"),
         "volumePluginDir": str(folder / "plugins"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from sandbox.errors import SandboxError
 from sandbox.node import pythons
 from sandbox.node.archive import Image, Layer, LayerWriter, digest_of
-from sandbox.node.packages import machine
+from sandbox.node.packages import architecture
 from sandbox.node.pythons import PREFIX, Interpreter
 
 REGISTRY = "foretide.dev"
@@ -40,7 +40,7 @@ def python_image(version: str | None = None) -> Image:
     environment = [f"PATH={PREFIX}/bin:/usr/bin:/bin", f"PYTHON_VERSION={interpreter.version}"]
     config = {"Env": environment, "Cmd": ["python3"], "WorkingDir": "/"}
     tag = version or interpreter.minor
-    return Image(f"{REGISTRY}/python:{tag}", machine(), (layer,), config)
+    return Image(f"{REGISTRY}/python:{tag}", architecture(), (layer,), config)
 
 
 def image(
@@ -89,7 +89,7 @@ def pause_image(program: Path, reference: str) -> Image:
     """The image whose process holds each pod's namespaces."""
     layer = _layer("pause", [digest_of(program)], lambda w: w.file("/pause", program, 0o755))
     config = {"Entrypoint": ["/pause"], "User": "65535:65535"}
-    return Image(reference, machine(), (layer,), config)
+    return Image(reference, architecture(), (layer,), config)
 
 
 def _write_files(files: Mapping[str, Content], writer: LayerWriter) -> None:

@@ -17,7 +17,7 @@ from sandbox.node import cgroups, images, pythons
 from sandbox.node.addresses import Addresses, choose, free, networks
 from sandbox.node.archive import Image, LayerWriter, write_archive
 from sandbox.node.images import image
-from sandbox.node.packages import PACKAGES, missing, reason
+from sandbox.node.packages import PACKAGES, Machine, missing, reason
 from sandbox.node.record import read_record, wait_cleared
 from sandbox.pki import write_pki
 from sandbox.plan import PORT_NAMES, Plan
@@ -85,24 +85,29 @@ def test_all_addresses_of_a_node_lie_in_its_network_and_do_not_meet():
 
 
 @pytest.mark.parametrize(
-    ("system", "user", "lacking", "here", "said"),
+    ("changes", "said"),
     [
-        ("darwin", 0, [], True, "needs Linux, this is darwin"),
-        ("linux", 1000, [], True, "needs root"),
-        ("linux", 0, ["runc"], False, "install what Debian's runc hold"),
-        ("linux", 0, ["runc"], True, None),
-        ("linux", 0, [], False, None),
+        ({}, None),
+        ({"system": "darwin"}, "needs Linux, this is darwin"),
+        ({"user": 1000}, "needs root"),
+        ({"capabilities": 1 << 12}, "needs CAP_SYS_ADMIN, which root does not have here"),
+        ({"capabilities": 0}, "needs CAP_NET_ADMIN and CAP_SYS_ADMIN"),
+        ({"cgroups_writable": False}, "/sys/fs/cgroup cannot be written"),
+        ({"missing": ("runc",)}, None),
+        ({"missing": ("runc",), "apt": False}, "install what Debian's runc hold"),
     ],
 )
-def test_why_there_can_be_no_node_is_said(system, user, lacking, here, said):
-    given = reason(system, user, lacking, lambda _: "/usr/bin/apt-get" if here else None)
+def test_why_there_can_be_no_node_is_said(changes, said):
+    fit = {"system": "linux", "user": 0, "capabilities": 1 << 12 | 1 << 21}
+    fit |= {"cgroups_writable": True, "missing": (), "apt": True}
+    given = reason(Machine(**{**fit, **changes}))
     assert (given is None) if said is None else (said in given)
 
 
 def test_what_is_missing_is_named_by_its_package():
-    here = {"ctr", "containerd", "runc", "ip", "nsenter", "unshare", "iptables"}
+    here = {"ctr", "containerd", "runc", "ip", "nsenter", "unshare"}
     lacking = missing(lambda name: f"/bin/{name}" if name in here else None, None)
-    assert lacking == ["conntrack", "containernetworking-plugins"]
+    assert lacking == ["containernetworking-plugins", "iptables"]
     assert missing(lambda name: f"/bin/{name}", Path("/opt/cni/bin")) == []
     assert set(missing(lambda name: None, Path("/opt"))) == set(PACKAGES.values())
 
