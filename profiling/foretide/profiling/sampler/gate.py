@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import warnings
 from collections.abc import Sequence
 from enum import Enum
 
@@ -38,6 +39,9 @@ _NOTIFICATION_BYTES = 80
 # BPF: load a word of the call's data, jump if equal, return.
 _LOAD, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
 _AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST, _AT_SECOND = 0, 4, 16, 24
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Call(Enum):
@@ -99,10 +103,19 @@ class Gate:
         self.seconds = 0.0  # CPU of py-spy, known once it has ended
         self.status: int | None = None
         self._waiting: int | None = None
+        # All that takes memory or locks comes before the fork: there may be other threads.
+        code = ctypes.create_string_buffer(_filter(target))
+        program = ctypes.create_string_buffer(
+            struct.pack("=HxxxxxxQ", (len(code) - 1) // 8, ctypes.addressof(code))
+        )
+        silence = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         ours, theirs = socket.socketpair()
-        self.pid = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
         if self.pid == 0:
-            _become(arguments, target, output, errors, theirs)
+            _become(list(arguments), program, theirs, (silence, silence, errors), output)
+        os.close(silence)
         theirs.close()
         with ours:
             data, descriptors, _, _ = socket.recv_fds(ours, 16, 1)
@@ -176,18 +189,17 @@ class Gate:
 
 
 def _become(
-    arguments: Sequence[str], target: int, output: int, errors: int, parent: socket.socket
+    arguments: list[str],
+    program: ctypes.Array[ctypes.c_char],
+    parent: socket.socket,
+    standard: tuple[int, int, int],
+    output: int,
 ) -> None:
     """In the child: put the filter on, hand its listener to the parent, and become py-spy."""
     try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        code = ctypes.create_string_buffer(_filter(target))
-        program = ctypes.create_string_buffer(
-            struct.pack("=HxxxxxxQ", (len(code) - 1) // 8, ctypes.addressof(code))
-        )
-        listener = libc.syscall(
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        listener = _LIBC.syscall(
             _NUMBERS[platform.machine()][1],
             _SECCOMP_SET_MODE_FILTER,
             _SECCOMP_FILTER_FLAG_NEW_LISTENER,
@@ -198,11 +210,9 @@ def _become(
             os._exit(1)
         socket.send_fds(parent, [b"ok"], [listener])
         os.close(listener)
-        silence = os.open(os.devnull, os.O_RDWR)
-        os.dup2(silence, 0)
-        os.dup2(silence, 1)
-        os.dup2(errors, 2)
+        for number, descriptor in enumerate(standard):
+            os.dup2(descriptor, number)
         os.set_inheritable(output, True)
-        os.execv(arguments[0], list(arguments))
+        os.execv(arguments[0], arguments)
     finally:
         os._exit(127)

@@ -83,6 +83,12 @@ def arguments(
     return line
 
 
+def complaint(stderr: bytes) -> str:
+    """What went wrong, from what py-spy has printed, without its progress."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith("py-spy>"))
+
+
 def parse(text: str | bytes) -> Recording:
     """Read speedscope's JSON as py-spy writes it.
 

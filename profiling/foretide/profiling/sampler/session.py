@@ -12,14 +12,18 @@ from . import joining, procfs, pyspy
 from .budget import Budget, Cost, affordable, calibrated, next_rate
 from .gate import GateUnavailable
 from .marks import Mark
-from .taking import Taking, TargetGone
-from .target import Target
+from .plain import Plain
+from .taking import Taking
+from .target import Target, TargetGone
 
 _PR_SET_TIMERSLACK = 29
+_USUAL_STOP = 0.0003  # seconds for each thread, measured with stacks 14 deep
+_USUAL_CPU = 0.0006
 _CALIBRATION = 5  # samples
 _CALIBRATION_RATE = 8.0
 _WINDOW_CPU = 0.03  # seconds: to start py-spy and to read what it wrote
 _PART_SECONDS = 1.0  # about
+_BUSY = 0.1  # a thread that rests less has told how long it was stopped
 
 
 class Sampler:
@@ -42,7 +46,8 @@ class Sampler:
         self.budget = budget or Budget()
         self.labels = dict(labels or {})
         self.rate: float | None = None  # not known until the first stops have been measured
-        self._taking: Taking | None = None
+        self._taking: Taking | Plain | None = None
+        self._held = True  # may py-spy be held at each sample? Until the kernel says no
         self._skipped = 0
         self._ends = 0.0
         self._started_at = 0.0
@@ -62,17 +67,17 @@ class Sampler:
         Raises:
             TargetGone: the process has ended.
             pyspy.PySpyError: py-spy cannot attach.
-            GateUnavailable: this kernel does not let us hold py-spy.
         """
         if not self.target.lives():
             raise TargetGone(f"process {self.target.pid} has ended")
         self._cpu = _own_cpu()
         _sleep_exactly()
-        self._taking = taking = Taking(self.target, rate=_CALIBRATION_RATE)
         self.target.begin()
+        self._taking = taking = self._start()
         if self.rate is None:
+            assert isinstance(taking, Taking)
             self.rate = self._calibrate(taking)
-            self.target.begin()
+        self.target.begin()
         self._started_at = time.time()
         number = max(1, round(self.seconds / _PART_SECONDS))
         self._parts = joining.Parts(time.monotonic(), self.seconds / number, number)
@@ -80,14 +85,25 @@ class Sampler:
         self._ends = self._parts.start + self.seconds
         taking.begin(self.rate)
 
+    def _start(self) -> Taking | Plain:
+        if self._held:
+            try:
+                return Taking(self.target, rate=_CALIBRATION_RATE)
+            except GateUnavailable:
+                self._held = False
+        if self.rate is None:  # it cannot be changed later: reckon with what others were stopped
+            stop = _USUAL_STOP * len(self.target.watched)
+            self.rate = affordable(self.budget, Cost(stop, _USUAL_CPU, _WINDOW_CPU), self.seconds)
+        return Plain(self.target, rate=self.rate)
+
     def _calibrate(self, taking: Taking) -> float:
         """A rate for the first window, from a few stops: it must keep the budget, too."""
         taking.begin(_CALIBRATION_RATE)
-        before = _own_cpu() + _cpu_of(taking.gate.pid)
+        before = _own_cpu() + _cpu_of(taking.pid)
         for _ in range(_CALIBRATION):
-            time.sleep(max(0.0, taking.due - time.monotonic()))
+            time.sleep(max(0.0, taking.slots.due - time.monotonic()))
             taking.take()
-        spent = _own_cpu() + _cpu_of(taking.gate.pid) - before
+        spent = _own_cpu() + _cpu_of(taking.pid) - before
         self._skipped = len(taking.marks)
         cost = Cost(calibrated(taking.stops), spent / _CALIBRATION, _WINDOW_CPU)
         return affordable(self.budget, cost, self.seconds)
@@ -96,7 +112,7 @@ class Sampler:
     def due(self) -> float:
         """When `step` wants to be called next, in monotonic seconds."""
         assert self._taking is not None, "begin first"
-        return min(self._taking.due, self._part_ends, self._ends)
+        return min(self._taking.slots.due, self._part_ends, self._ends)
 
     def step(self) -> bool:
         """Take what is due; False once the window is over."""
@@ -105,7 +121,7 @@ class Sampler:
         now = time.monotonic()
         if now >= self._ends:
             return False
-        if now >= taking.due:
+        if now >= taking.slots.due:
             taking.take()
         if now >= self._part_ends:
             self.target.end_part()
@@ -124,7 +140,7 @@ class Sampler:
         while self.target.parts < self._parts.number - 1:
             self.target.end_part()
         facts, container, seconds = self.target.end()
-        rss = _own_pss() + _rss_of(taking.gate.pid)
+        rss = _own_pss() + _rss_of(taking.pid)
         try:
             text = taking.finish()
         finally:
@@ -138,8 +154,14 @@ class Sampler:
         tids = self.target.tids_of([t.pthread for t in recording.threads if t.pthread])
         threads, samples = joining.join(recording, self.target.watched, tids, marks, self._parts)
         source = self.target.sources.of_leaves(recording.frames, recording.stacks)
-        cpu = _own_cpu() - self._cpu + taking.gate.seconds
-        stopped = min(sum(taking.stops), _stood_still(threads, seconds)) / seconds
+        cpu = _own_cpu() - self._cpu + taking.cpu_seconds
+        still = _stood_still(threads, seconds)
+        if isinstance(taking, Taking):
+            count = len(marks)
+            stopped: float | None = min(sum(taking.stops), still) / seconds
+        else:
+            count = max((len(each.stacks) for each in recording.threads), default=0)
+            stopped = still / seconds if still < _BUSY * seconds else None
         window = Window(
             started_at=round(self._started_at, 3),
             seconds=round(seconds, 4),
@@ -147,7 +169,7 @@ class Sampler:
             pid=self.target.pid,
             python_version=self.target.book.version,
             command=self.target.command,
-            sample_count=len(marks),
+            sample_count=count,
             sweeps=self.target.sweeps,
             frames=tuple(recording.frames),
             stacks=tuple(recording.stacks),
@@ -156,16 +178,16 @@ class Sampler:
             process=facts,
             container=container,
             overhead=Overhead(
-                stopped_share=round(stopped, 6),
+                stopped_share=None if stopped is None else round(stopped, 6),
                 sampler_cpu_seconds=round(cpu, 6),
                 sampler_rss=rss,
-                late_samples=taking.late,
+                late_samples=taking.slots.late,
             ),
             labels=self.labels,
             source=source,
             parts=self._parts.number,
         )
-        self._adapt(window, max(1, len(marks)))
+        self._adapt(window, max(1, count))
         return window
 
     def _adapt(self, window: Window, taken: int) -> None:
@@ -266,4 +288,4 @@ def _rss_of(pid: int) -> int:
     return int(text.split()[1]) * procfs.PAGE if text else 0
 
 
-__all__ = ["GateUnavailable", "Sampler", "TargetGone", "sample"]
+__all__ = ["Sampler", "TargetGone", "sample"]

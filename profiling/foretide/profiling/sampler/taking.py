@@ -8,15 +8,15 @@ idle flag does not: it is older than the stack, so that a line that sleeps may l
 
 import contextlib
 import os
-import random
 import time
 from collections.abc import Mapping
 
 from . import procfs, pyspy
 from .gate import Call, Gate, GateClosed
 from .marks import Mark
-from .target import Target
-from .threads import Look, look_at, moment
+from .slots import Slots
+from .target import Target, TargetGone
+from .threads import Look, moment
 
 _START_SECONDS = 15.0  # until py-spy has found the interpreter
 _HELD_SECONDS = 1.0  # no sample takes so long: py-spy hangs, and its target with it
@@ -25,18 +25,12 @@ _TRIES = 12  # looks at the main thread until it stands still
 _NAP_SECONDS = 20e-6  # between them: to spin would keep py-spy from a core where all are taken
 
 
-class TargetGone(Exception):
-    """The process has ended, or is no longer the one that it was."""
-
-
 class Taking:
-    """Takes samples of a target at moments of its own choice, until `finish`.
+    """Takes samples of a target at moments of our choice, until `finish`."""
 
-    Moments are random, one in each slot of 1/rate seconds: they cannot fall into step with what the
-    target does, and vary less in number than with py-spy's exponential steps.
-    """
+    skips = True  # it can start before the window does
 
-    def __init__(self, target: Target, *, rate: float, seed: int | None = None) -> None:
+    def __init__(self, target: Target, *, rate: float) -> None:
         """Start py-spy.
 
         Raises:
@@ -44,13 +38,9 @@ class Taking:
             pyspy.PySpyError: py-spy could not attach.
         """
         self.target = target
-        self.rate = rate
+        self.slots = Slots(rate)
         self.marks: list[Mark] = []
         self.stops: list[float] = []
-        self.late = 0
-        self._random = random.Random(seed)
-        self._slot = 0.0
-        self.due = 0.0
         self._output = os.memfd_create("profile", os.MFD_CLOEXEC)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         try:
@@ -68,36 +58,24 @@ class Taking:
 
     def begin(self, rate: float) -> None:
         """Count from now on, at this rate."""
-        self.rate = rate
-        self.marks, self.stops, self.late = [], [], 0
-        self._slot = time.monotonic()
-        self._next()
-
-    def _next(self) -> None:
-        self.due = self._slot + self._random.random() / self.rate
-        self._slot += 1 / self.rate
+        self.marks, self.stops = [], []
+        self.slots.begin(rate, time.monotonic())
 
     def take(self) -> None:
-        """Take the sample that is due. Call it at `due` or soon after.
+        """Take the sample that is due. Call it at `slots.due` or soon after.
 
         Raises:
             TargetGone: the process has ended.
             pyspy.PySpyError: py-spy has ended, or hung and was killed.
         """
-        if time.monotonic() - self.due > 0.25 / self.rate:
-            self.late += 1
-        self._next()
-        # Slots that have passed in the meantime are lost: two samples in a row say little more.
         now = time.monotonic()
-        while self._slot < now:
-            self._next()
-            self.late += 1
+        self.slots.taken(now)
         self.gate.answer(Call.SLEEP)
         call = self._expect(_HELD_SECONDS)
         before: dict[int, Look] = {}
         at_stop: dict[int, tuple[int, ...]] = {}
         if call is Call.ATTACH:
-            before = self._look()
+            before = self.target.look()
             stopped_at = time.monotonic()
             self.gate.answer(Call.ATTACH)
             at_stop = self._see_stopped(before)
@@ -105,24 +83,6 @@ class Taking:
             self.stops.append(time.monotonic() - stopped_at)
         threads = {tid: moment(look, at_stop.get(tid)) for tid, look in before.items()}
         self.marks.append(Mark(now, threads))
-
-    def _look(self) -> dict[int, Look]:
-        target, looks = self.target, {}
-        try:
-            target.refresh()
-        except FileNotFoundError as error:
-            raise TargetGone(f"process {target.pid} has ended") from error
-        for tid, watched in list(target.watched.items()):
-            if not watched.alive:
-                continue
-            try:
-                look = look_at(watched, target.book, target.descriptors)
-            except OSError:
-                continue
-            watched.count(look, target.peer_of(look))
-            looks[tid] = look
-        target.sweeps += 1
-        return looks
 
     def _see_stopped(self, before: Mapping[int, Look]) -> dict[int, tuple[int, ...]]:
         """The calls that threads were in while they stood still, as far as we come in time."""
@@ -171,10 +131,18 @@ class Taking:
         return pyspy.PySpyError(self.messages() or f"py-spy ended with status {self.gate.status}")
 
     def messages(self) -> str:
-        """What py-spy has said, without its progress."""
-        text = os.pread(self._errors, 65536, 0).decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines()]
-        return "; ".join(line for line in lines if line and not line.startswith("py-spy>"))
+        """What py-spy has said of what went wrong."""
+        return pyspy.complaint(os.pread(self._errors, 65536, 0))
+
+    @property
+    def pid(self) -> int:
+        """py-spy's."""
+        return self.gate.pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of py-spy, once it has ended."""
+        return self.gate.seconds
 
     def finish(self) -> bytes:
         """End py-spy and return what it has written. Its marks are in `marks`.

@@ -13,7 +13,7 @@ from .maps import AddressBook
 from .sockets import Sockets
 from .sources import Sources
 from .syscalls import NAMES
-from .threads import Descriptors, Look, Watched
+from .threads import Descriptors, Look, Watched, look_at
 
 _PEER_SECONDS = 0.25
 _MOST_PEERS = 1024
@@ -30,6 +30,10 @@ class Counters:
     io: dict[str, int]
     container: Container
     machine: tuple[float, float] | None
+
+
+class TargetGone(Exception):
+    """The process has ended, or is no longer the one that it was."""
 
 
 class Target:
@@ -78,6 +82,25 @@ class Target:
         for tid in sorted(now - self.watched.keys()):
             self.watched[tid] = Watched(self.pid, tid)
             self.watched[tid].born_now()
+
+    def look(self) -> dict[int, Look]:
+        """Look at every thread once, and count what is seen. Raises TargetGone."""
+        try:
+            self.refresh()
+        except FileNotFoundError as error:
+            raise TargetGone(f"process {self.pid} has ended") from error
+        looks = {}
+        for tid, watched in self.watched.items():
+            if not watched.alive:
+                continue
+            try:
+                look = look_at(watched, self.book, self.descriptors)
+            except OSError:
+                continue  # it has ended just now
+            watched.count(look, self.peer_of(look))
+            looks[tid] = look
+        self.sweeps += 1
+        return looks
 
     def end_part(self) -> None:
         """A part of the window ends: read all counters, so that a thread that ends loses little."""
