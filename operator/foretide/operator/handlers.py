@@ -6,18 +6,19 @@ from typing import Any, cast
 
 import kopf
 
-from .api.crds import GROUP, PLURAL, VERSION
+from .api.crds import GROUP, PLURAL, PROFILERS, VERSION
 from .fleet import Fleet
 from .hpa_floor import Kind, scaled_by
 from .owners import Autoscaler
+from .profilers.fleet import ProfilerFleet
 from .scaler import Scaler
 
 # Kopf always passes the indices; the default is for its type of handlers only.
 _NO_INDEX = cast("kopf.Index[Any, Any]", {})
 
 
-def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
-    """All handlers."""
+def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf.OperatorRegistry:
+    """All handlers; those of Profilers where somebody looks after them."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -59,8 +60,26 @@ def build_registry(fleet: Fleet) -> kopf.OperatorRegistry:
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         await fleet.stop()
+        if profilers is not None:
+            await profilers.stop()
 
+    if profilers is not None:
+        _watch_profilers(registry, profilers)
     return registry
+
+
+def _watch_profilers(registry: kopf.OperatorRegistry, profilers: ProfilerFleet) -> None:
+    @kopf.on.event(GROUP, VERSION, PROFILERS, registry=registry)
+    async def profiler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+        if event.get("type") == "DELETED":
+            profilers.remove(body["metadata"]["uid"])
+        else:
+            profilers.upsert(dict(body))
+
+
+def announce(body: Mapping[str, Any], *, kind: str, reason: str, message: str) -> None:
+    """Post a Kubernetes Event on a resource. Kopf queues it; nothing waits."""
+    kopf.event(cast(kopf.Body, body), type=kind, reason=reason, message=message)
 
 
 def post_event(scaler: Scaler, *, kind: str, reason: str, message: str) -> None:

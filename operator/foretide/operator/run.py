@@ -22,8 +22,9 @@ from .configuration import follow_config_map, follow_file, read_config_map
 from .fitting import ProcessFitter
 from .fleet import Fleet
 from .forecasts import Forecasts
-from .handlers import build_registry, post_event
+from .handlers import announce, build_registry, post_event
 from .leadership import Leadership
+from .profilers.running import Profiling
 from .reconcile import Reconciler
 from .rollups import RollupSender
 from .settings import OperatorSettings, SettingsHolder, parse, read_file
@@ -103,6 +104,7 @@ async def run(options: RunOptions) -> int:
         post_event=post_event,
         may_write=may_write,
     )
+    profiling = Profiling(cluster, settings, announce=announce, may_write=may_write)
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     ready = asyncio.Event()
@@ -121,7 +123,7 @@ async def run(options: RunOptions) -> int:
         if options.elect and not await _until_signal(leadership.acquire()):
             return 0
         telemetry.leader.set(1)
-        background.append(asyncio.create_task(rollups.run()))
+        background += [asyncio.create_task(it) for it in (rollups.run(), profiling.run())]
         census = Census(
             cluster,
             fleet,
@@ -130,7 +132,7 @@ async def run(options: RunOptions) -> int:
             may_write=lambda: may_write() and not settings.current.kill_switch,
         )
         background += [asyncio.create_task(work) for work in (census.keep(), census.stand_in())]
-        return await _lead(options, build_registry(fleet), leadership, ready)
+        return await _lead(options, build_registry(fleet, profiling.fleet), leadership, ready)
     finally:
         telemetry.leader.set(0)
         for task in background:
@@ -138,7 +140,7 @@ async def run(options: RunOptions) -> int:
         fitter.close()
         if options.elect:
             await leadership.release()
-        await rollups.aclose()
+        await asyncio.gather(rollups.aclose(), profiling.aclose())
         await sources.aclose()
         await server.stop()
         cluster.close()

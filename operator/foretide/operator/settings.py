@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from foretide.forecasting.prometheus import PrometheusSource
 
 from .api.fields import ApiModel, Duration, http_url, lasting, patience
+from .profiling_settings import ProfilingSettings
 from .pyroscope_settings import PyroscopeSettings
 from .store_settings import StoreSettings
 
@@ -141,6 +142,10 @@ class OperatorSettings(ApiModel):
     pyroscope: PyroscopeSettings | None = Field(
         default=None,
         description="A Pyroscope that gets a copy of all profiles.",
+    )
+
+    profiling: ProfilingSettings = Field(
+        default_factory=ProfilingSettings, description="How pods are profiled."
     )
 
     @field_validator("sync_period")

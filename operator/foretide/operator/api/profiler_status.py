@@ -47,7 +47,7 @@ class BoundStatus(ApiModel):
     """What the workload is bound by."""
 
     kind: str = Field(
-        description="CPU, GIL, lock, disk, network, memory, throttling, idle or Unknown."
+        description="CPU, GIL, Lock, DiskIO, NetworkIO, MemoryPressure, Throttling, Idle or Unknown."
     )
     confidence: str = Field(default="", description="How sure that is, 0 to 1.")
     evidence: list[str] | None = Field(

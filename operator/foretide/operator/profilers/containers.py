@@ -3,6 +3,7 @@
 They satisfy the Pod Security Standard `restricted` wherever the application's own user does.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,3 +143,8 @@ def _whose(pod: PodFacts, target: TargetFacts, route: Route) -> list[str]:
 
 def _from_field(name: str, path: str) -> Json:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def selector_text(labels: Mapping[str, str]) -> str:
+    """Labels as a label selector is written in a URL."""
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))

@@ -188,11 +188,6 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def selector_text(labels: Mapping[str, str]) -> str:
-    """Labels as a label selector is written in a URL."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
-
-
 def to_json(document: Any) -> str:
     """The document as it goes into an order."""
     return json.dumps(document, separators=(",", ":"))

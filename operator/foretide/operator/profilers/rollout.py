@@ -7,15 +7,18 @@ template is as it was.
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..api.predictivescaler import ScaleTargetRef
 from . import containers, routes
-from .containers import Order
-from .facts import PodFacts
+from .containers import PROFILER, Order
+from .facts import SIDECAR, PodFacts
 from .routes import Refusal
 
 Json = dict[str, Any]
+
+__all__ = ["SIDECAR", "has_sidecar", "profiler_of", "with_sidecar", "without_sidecar"]
 
 MANAGER = "foretide-profiler"
 APPLY = "application/apply-patch+yaml"
@@ -47,7 +50,7 @@ def with_sidecar(
         **_head(ref),
         "spec": {
             "template": {
-                "metadata": {"annotations": {containers.PROFILER: profiler}},
+                "metadata": {"annotations": {PROFILER: profiler}},
                 "spec": {
                     "shareProcessNamespace": True,
                     "initContainers": [sidecar],
@@ -61,6 +64,17 @@ def with_sidecar(
 def without_sidecar(ref: ScaleTargetRef) -> Json:
     """What to apply so that the template is as it was."""
     return _head(ref)
+
+
+def profiler_of(template: Mapping[str, Any]) -> str:
+    """The Profiler that has put its sidecar into a template; empty where none has."""
+    return str(((template.get("metadata") or {}).get("annotations") or {}).get(PROFILER, ""))
+
+
+def has_sidecar(template: Mapping[str, Any]) -> bool:
+    """Whether the sidecar is in a template."""
+    spec = template.get("spec") or {}
+    return any(it["name"] == SIDECAR for it in spec.get("initContainers") or ())
 
 
 def _head(ref: ScaleTargetRef) -> Json:

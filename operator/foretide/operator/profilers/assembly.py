@@ -1,0 +1,88 @@
+"""How the parts that look after Profilers go together; what is outside is given."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from foretide.profiling.window import Window
+from foretide.store.profiles import Target
+
+from ..api.profiler import BaselineSpec
+from ..cluster import Cluster
+from ..conditions import STORE, Condition
+from ..settings import SettingsHolder
+from .acting import Actor
+from .collecting import Collector
+from .comparing import BaselineMissing, Comparer
+from .door import Pods
+from .facts import PodFacts
+from .fleet import ProfilerFleet
+from .keeping import ProfileKeeper
+from .member import Member
+from .reconcile import Announce, ProfilerReconciler
+
+
+def assemble(
+    fleet: ProfilerFleet,
+    *,
+    cluster: Cluster,
+    pods: Pods,
+    settings: SettingsHolder,
+    announce: Announce,
+    may_write: Callable[[], bool],
+    keeper: ProfileKeeper | None = None,
+    clock: Callable[[], float] = time.time,
+) -> ProfilerReconciler:
+    """A reconciler for the fleet, which gets it. `keeper` gets each new window."""
+
+    async def baselines(member: Member, spec: BaselineSpec) -> Sequence[Window]:
+        if spec.profiler is None:
+            raise BaselineMissing("StoreMissing", "a period before needs the store")
+        other = fleet.named(member.namespace, spec.profiler)
+        if other is None:
+            raise BaselineMissing("BaselineNotFound", f"there is no Profiler {spec.profiler}")
+        return other.windows()
+
+    def sink(member: Member, pod: PodFacts, windows: Sequence[Window]) -> None:
+        if keeper is not None:
+            keeper.keep(store_target(member, pod), windows)
+
+    def stored() -> Condition | None:
+        state = None if keeper is None else keeper.store_state()
+        if state is None or state.reason == "NotConfigured":
+            return None
+        return Condition(STORE, state.reason == "Reachable", state.reason, state.message)
+
+    reconciler = ProfilerReconciler(
+        cluster=cluster,
+        pods=pods,
+        actor=Actor(pods, lambda: settings.current.profiling, may_write, clock),
+        collector=Collector(pods, sink, clock),
+        comparer=Comparer(baselines),
+        announce=announce,
+        may_write=may_write,
+        stored=stored,
+        clock=clock,
+    )
+    fleet.reconciler = reconciler
+    return reconciler
+
+
+def store_target(member: Member, pod: PodFacts) -> Target:
+    """Whose windows the store is told they are; the image tells one version from the next."""
+    spec = member.spec
+    container = pod.container(spec.container if spec else None)
+    return Target(
+        namespace=pod.namespace,
+        workload=_workload(member, pod),
+        container=container.name if container else "",
+        pod=pod.name,
+        version=(container.image_id or container.image) if container else "",
+        labels={"profiler": member.name},
+    )
+
+
+def _workload(member: Member, pod: PodFacts) -> str:
+    if member.spec is not None and member.spec.target_ref is not None:
+        return member.spec.target_ref.name
+    # A ReplicaSet's name is its Deployment's with this at its end.
+    return pod.owner.removesuffix("-" + pod.labels.get("pod-template-hash", "")) or pod.name

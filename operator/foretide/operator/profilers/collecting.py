@@ -1,0 +1,74 @@
+"""Reads what samplers have printed: windows and events, out of the logs of our containers."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from foretide.profiling.events import Event, read_events
+from foretide.profiling.sampler.wire import read_windows
+from foretide.profiling.window import Window
+
+from ..cluster import ClusterError
+from .door import Pods
+from .facts import OursFacts, PodFacts
+from .member import Member
+
+logger = logging.getLogger(__name__)
+
+# A line is written when its window ends, so that what was read before may come again: seconds.
+_OVERLAP = 3.0
+_AT_ONCE = 8
+
+# Told of new windows, with the pod that they are of.
+Sink = Callable[[Member, PodFacts, Sequence[Window]], None]
+
+
+class Collector:
+    """Reads logs, each from where it was read to."""
+
+    def __init__(self, pods: Pods, sink: Sink, clock: Callable[[], float]) -> None:
+        self._pods = pods
+        self._sink = sink
+        self._clock = clock
+
+    async def collect(self, member: Member, pods: Iterable[PodFacts]) -> list[str]:
+        """Read what is new in the logs of these pods; what could not be read, in sentences."""
+        limit = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(pod: PodFacts, ours: OursFacts) -> str:
+            async with limit:
+                try:
+                    await self._read(member, pod, ours)
+                except ClusterError as error:
+                    return f"the log of {pod.name}/{ours.name} cannot be read: {error.message}"
+            return ""
+
+        wanted = [
+            one(pod, ours)
+            for pod in pods
+            for ours in pod.ours
+            if ours.running or (ours.ended and not self._is_read(member, pod, ours))
+        ]
+        return [trouble for trouble in await asyncio.gather(*wanted) if trouble]
+
+    def _is_read(self, member: Member, pod: PodFacts, ours: OursFacts) -> bool:
+        """Whether a log that has ended was read to its end: nothing comes after that."""
+        return member.from_pod(pod.uid, pod.name).read_to.get(ours.name) == float("inf")
+
+    async def _read(self, member: Member, pod: PodFacts, ours: OursFacts) -> None:
+        from_pod = member.from_pod(pod.uid, pod.name)
+        asked_at = self._clock()
+        since = from_pod.read_to.get(ours.name)
+        lines = await self._pods.log(pod.namespace, pod.name, ours.name, since=since)
+        # Some tens of kB a window are unpacked: not while the event loop waits.
+        windows, events = await asyncio.to_thread(_parse, lines)
+        if fresh := from_pod.take(ours.name, windows, events):
+            self._sink(member, pod, fresh)
+        target = pod.container(ours.target or (member.spec.container if member.spec else None))
+        if target is not None:
+            member.learn_users(target.image, events)
+        from_pod.read_to[ours.name] = float("inf") if ours.ended else asked_at - _OVERLAP
+
+
+def _parse(lines: list[str]) -> tuple[list[Window], list[Event]]:
+    return list(read_windows(lines)), list(read_events(lines))

@@ -1,0 +1,164 @@
+"""What the operator keeps in memory about one Profiler. A restart finds it again in the pods' logs
+and in status."""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from foretide.profiling.events import Event, Kind
+from foretide.profiling.window import Window
+
+from ..api.profiler import ProfilerMode, ProfilerSpec
+from ..conditions import parse_timestamp
+from ..settings import explain
+from .plan import Returned
+from .routes import Refusal
+
+Json = dict[str, Any]
+
+# An hour in windows of 10 s, of one pod: what status and comparisons are made from.
+_MOST_WINDOWS = 360
+_MOST_EVENTS = 100
+# What admission has refused is asked again after so many seconds: policies change.
+ASK_AGAIN = 300.0
+
+
+@dataclass(slots=True)
+class FromPod:
+    """What has come back from one pod. `read_to` is by container: Unix seconds, the log's end."""
+
+    name: str
+    windows: deque[Window] = field(default_factory=lambda: deque(maxlen=_MOST_WINDOWS))
+    events: dict[str, deque[Event]] = field(default_factory=dict)
+    read_to: dict[str, float] = field(default_factory=dict)
+    ordered: str = ""
+    refusal: Refusal | None = None
+    refused_at: float = 0.0
+
+    def returned(self, now: float) -> Returned:
+        """The same for planning."""
+        fresh = self.refusal if now < self.refused_at + ASK_AGAIN else None
+        events = {name: tuple(events) for name, events in self.events.items()}
+        return Returned(events, self.ordered, fresh)
+
+    def take(
+        self, container: str, windows: Iterable[Window], events: Iterable[Event]
+    ) -> list[Window]:
+        """Take in what a log has; the windows that are new."""
+        known = {(window.started_at, window.pid) for window in self.windows}
+        fresh = [it for it in windows if (it.started_at, it.pid) not in known]
+        self.windows.extend(fresh)
+        kept = self.events.setdefault(container, deque(maxlen=_MOST_EVENTS))
+        kept.extend(event for event in events if event not in kept)
+        return fresh
+
+    def refuse(self, refusal: Refusal, now: float) -> None:
+        """Admission did not let the sampler in."""
+        self.refusal, self.refused_at = refusal, now
+
+
+@dataclass(slots=True)
+class Member:
+    """One Profiler. `spec` is None where it is not valid; `invalid` then says why.
+
+    `users` are those that images were seen to run as, `pods` what came back by the pod's uid,
+    `targets` where a sampler may be that has to end with the Profiler: pod and container by uid.
+    """
+
+    uid: str
+    namespace: str
+    name: str
+    body: Mapping[str, Any]
+    spec: ProfilerSpec | None = None
+    invalid: str = ""
+    generation: int | None = None
+    status: Json = field(default_factory=dict)
+    run: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
+    users: dict[str, str] = field(default_factory=dict)
+    pods: dict[str, FromPod] = field(default_factory=dict)
+    targets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    turns: dict[str, str] = field(default_factory=dict)
+    injection_refusal: Refusal | None = None
+    selector: str = ""
+    written_at: float = 0.0
+    noticed: Any = None
+    announced: dict[str, tuple[str, str]] = field(default_factory=dict)
+    judged: tuple[Any, float, Json] | None = None
+    rolled_out: str = ""
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> "Member":
+        """Read a resource, its status included."""
+        meta = body["metadata"]
+        member = cls(meta["uid"], meta["namespace"], meta["name"], body)
+        member.status = dict(body.get("status") or {})
+        member.users = dict(member.status.get("users") or {})
+        member.update(body)
+        return member
+
+    def update(self, body: Mapping[str, Any]) -> None:
+        """Take over a new version; another run forgets what the last one has brought."""
+        self.body = body
+        self.generation = body["metadata"].get("generation")
+        self.noticed = None
+        try:
+            self.spec = ProfilerSpec.model_validate(body.get("spec") or {})
+        except ValidationError as error:
+            self.spec, self.invalid = None, explain(error)
+            return
+        self.invalid = ""
+        run = run_key(self.uid, self.spec)
+        if run != self.run:
+            self.run = run
+            self.pods.clear()
+            self.judged = None
+            self.started_at, self.finished_at = None, None
+            if self.status.get("runKey") == run:
+                self.started_at = _time(self.status.get("startedAt"))
+                self.finished_at = _time(self.status.get("finishedAt"))
+
+    def from_pod(self, uid: str, name: str) -> FromPod:
+        """What has come back from a pod so far."""
+        return self.pods.setdefault(uid, FromPod(name))
+
+    def windows(self) -> list[Window]:
+        """The windows of this run, of all pods, by their start."""
+        mine = [
+            window
+            for pod in self.pods.values()
+            for window in pod.windows
+            if window.labels.get("run") == self.run
+        ]
+        return sorted(mine, key=lambda window: window.started_at)
+
+    def learn_users(self, image: str, events: Iterable[Event]) -> None:
+        """Remember as whom an image was seen to run."""
+        for event in events:
+            if event.kind is Kind.USER and event.uid is not None:
+                self.users[image] = (
+                    f"{event.uid}:{event.gid if event.gid is not None else event.uid}"
+                )
+
+
+def run_key(uid: str, spec: ProfilerSpec) -> str:
+    """What tells one run from the next: all of the spec that decides what is measured."""
+    said = spec.model_dump(mode="json", by_alias=True, exclude=_NOT_MEASURED)
+    if spec.mode is ProfilerMode.CONTINUOUS:
+        # The sidecar of a pod keeps its run as long as the pod lives.
+        said = {"mode": str(spec.mode)}
+    text = json.dumps([uid, said], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+_NOT_MEASURED = {"baseline", "hotspots", "suspend"}
+
+
+def _time(text: Any) -> float | None:
+    return None if not text else parse_timestamp(str(text))

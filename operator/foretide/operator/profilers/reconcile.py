@@ -1,0 +1,276 @@
+"""One tick of one Profiler: observe, decide, act, tell."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .. import conditions as api_conditions
+from .. import verdict
+from ..api.crds import GROUP, PROFILERS, VERSION
+from ..api.predictivescaler import ScaleTargetRef
+from ..api.profiler import ProfilerMode, ProfilerSpec
+from ..cluster import Cluster, ClusterError
+from ..conditions import Condition
+from . import containers, plan, rollouts, telling
+from .acting import Actor, order_of
+from .collecting import Collector
+from .comparing import Comparer
+from .door import Pods
+from .facts import PodFacts, read_pod
+from .judging import judge
+from .member import Member
+from .plan import PodPlan, State
+from .routes import Refusal
+from .telling import Found
+
+logger = logging.getLogger(__name__)
+
+# Seconds to the next tick: while something is under way, and otherwise.
+BUSY, QUIET = 1.0, 15.0
+# Figures are made anew this often at the most, in seconds: it takes CPU.
+_JUDGE_EVERY = 10.0
+_LONGEST_EVENT = 1_000
+
+
+class ProfilerGone(Exception):
+    """The resource itself does not exist any more."""
+
+
+class Announce(Protocol):
+    """Where Kubernetes Events go."""
+
+    def __call__(self, body: Mapping[str, Any], *, kind: str, reason: str, message: str) -> None:
+        """Post an Event of kind Normal or Warning on the resource."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilerReconciler:
+    """Everything a tick needs. `stored` says how it stands with the store, None without one."""
+
+    cluster: Cluster
+    pods: Pods
+    actor: Actor
+    collector: Collector
+    comparer: Comparer
+    announce: Announce
+    may_write: Callable[[], bool]
+    stored: Callable[[], Condition | None] = lambda: None
+    clock: Callable[[], float] = time.time
+
+    async def tick(self, member: Member) -> float:
+        """Look, decide and act once; the seconds until it wants to be called again.
+
+        Raises:
+            ProfilerGone: there is nothing to look after any more.
+        """
+        now = self.clock()
+        spec = member.spec
+        if spec is None:
+            refusal = Refusal("InvalidSpec", member.invalid)
+            await self._report(member, None, Found(trouble=refusal), now)
+            return QUIET
+        try:
+            found = await self._look_and_act(member, spec, now)
+        except ClusterError as error:
+            passing = Refusal(error.reason, error.message, passing=True)
+            found = Found(trouble=passing, figures=_known_figures(member))
+        await self._report(member, spec, found, now)
+        busy = any(it.state.is_under_way for it in found.plans)
+        return BUSY if busy else QUIET
+
+    async def detach(self, member: Member) -> None:
+        """Take away what of the Profiler is in the cluster: it is gone."""
+        if not self.may_write():
+            return
+        await self.actor.detach(member)
+        await rollouts.take_back(self.pods, member)
+
+    async def _look_and_act(self, member: Member, spec: ProfilerSpec, now: float) -> Found:
+        member.selector = await self._selector(member, spec)
+        raw = await self.pods.matching(member.namespace, member.selector)
+        facts = [read_pod(pod, member.users) for pod in raw]
+        unread = await self.collector.collect(member, facts)
+        facts = [read_pod(pod, member.users) for pod in raw]  # users may have been learned
+        _remember_whereabouts(member, facts)
+        plans: tuple[PodPlan, ...] = ()
+        if spec.suspend:
+            await self.actor.detach(member)
+            await rollouts.take_back(self.pods, member)
+        else:
+            plans = self._plan(member, spec, facts, now)
+            await self._act(member, spec, plans, now)
+        compared = await self.comparer.compare(member, spec, now)
+        figures = await self._figures(member, spec, now)
+        return Found(
+            matched=sum(not pod.ending for pod in facts),
+            plans=plans,
+            windows=_counts(member),
+            figures={**figures, **compared.figures},
+            unread=unread,
+            compared=compared.condition,
+            stored=self.stored(),
+        )
+
+    def _plan(
+        self, member: Member, spec: ProfilerSpec, facts: list[PodFacts], now: float
+    ) -> tuple[PodPlan, ...]:
+        returned = {uid: pod.returned(now) for uid, pod in member.pods.items()}
+        return plan.plan(facts, returned, spec, run=member.run, now=now)
+
+    async def _act(
+        self, member: Member, spec: ProfilerSpec, plans: tuple[PodPlan, ...], now: float
+    ) -> None:
+        if member.finished_at is not None:
+            return
+        if spec.allow_rollout and self.may_write():
+            settings = self.actor.settings()
+            await rollouts.bring_in(self.pods, member, spec, order_of(member, spec, settings))
+        for one in plans:
+            await self.actor.act(member, one)
+            if one.state.is_under_way:
+                member.started_at = member.started_at or now
+        if spec.mode is ProfilerMode.ONCE and _is_done(plans):
+            member.finished_at = now
+
+    async def _figures(self, member: Member, spec: ProfilerSpec, now: float) -> dict[str, Any]:
+        """The parts of status that come from windows, made anew when there is news."""
+        windows = member.windows()
+        if spec.mode is ProfilerMode.CONTINUOUS:
+            windows = [it for it in windows if it.started_at > now - spec.rotate_every]
+        if not windows:
+            return _known_figures(member)
+        key = (len(windows), windows[-1].started_at, spec.hotspots)
+        if member.judged is not None:
+            before, made_at, figures = member.judged
+            fresh_enough = now - made_at < _JUDGE_EVERY and member.finished_at is None
+            if before == key or fresh_enough:
+                return figures
+        figures = await asyncio.to_thread(judge, windows, hotspots=spec.hotspots)
+        member.judged = (key, now, figures)
+        return figures
+
+    async def _selector(self, member: Member, spec: ProfilerSpec) -> str:
+        """The label selector of the pods that are asked for.
+
+        Raises:
+            ClusterError: the workload is not there, or says none.
+        """
+        if spec.selector is not None:
+            return containers.selector_text(spec.selector.match_labels)
+        ref = spec.target_ref
+        assert ref is not None
+        workload = await self.pods.template(member.namespace, ref)
+        return workload_selector(ref, workload)
+
+    async def _report(
+        self, member: Member, spec: ProfilerSpec | None, found: Found, now: float
+    ) -> None:
+        """Write status if it has changed noticeably, and post Events for conditions that have."""
+        if not self.may_write():
+            return
+        if spec is None:
+            told = [Condition(api_conditions.READY, False, "InvalidSpec", member.invalid)]
+            fresh: dict[str, Any] = {}
+        else:
+            told = telling.conditions(spec, found, finished=member.finished_at is not None)
+            fresh = telling.status(member, found)
+        for one in verdict.news(member.announced, told):
+            self.announce(
+                member.body,
+                kind="Warning" if one.is_bad else "Normal",
+                reason=one.reason,
+                message=one.message[:_LONGEST_EVENT] or one.reason,
+            )
+        fresh["observedGeneration"] = member.generation
+        fresh["conditions"] = api_conditions.merge(
+            member.status.get("conditions") or (), told, generation=member.generation, now=now
+        )
+        noticed = telling.noticeable(fresh)
+        stale = telling.is_stale(spec, now - member.written_at)
+        if noticed == member.noticed and not (stale and _differs(member.status, fresh)):
+            return
+        root = f"/apis/{GROUP}/{VERSION}/namespaces/{member.namespace}/{PROFILERS}"
+        path = f"{root}/{member.name}/status"
+        try:
+            await self.cluster.request(
+                "PATCH", path, {"status": fresh}, content_type="application/merge-patch+json"
+            )
+        except ClusterError as error:
+            if error.status == 404:
+                raise ProfilerGone from None
+            logger.warning(
+                "%s/%s: status not written: %s", member.namespace, member.name, error.message
+            )
+            return
+        member.status = {**member.status, **fresh}
+        member.noticed, member.written_at = noticed, now
+
+
+def workload_selector(ref: ScaleTargetRef, workload: Mapping[str, Any]) -> str:
+    """The label selector of a workload's pods, as it is written in a URL.
+
+    Raises:
+        ClusterError: it says none, as kinds without pods of their own do.
+    """
+    said = (workload.get("spec") or {}).get("selector") or {}
+    parts = [containers.selector_text(said.get("matchLabels") or {})]
+    for one in said.get("matchExpressions") or ():
+        values = ",".join(one.get("values") or ())
+        parts.append(
+            {
+                "In": f"{one['key']} in ({values})",
+                "NotIn": f"{one['key']} notin ({values})",
+                "Exists": one["key"],
+                "DoesNotExist": f"!{one['key']}",
+            }[one["operator"]]
+        )
+    text = ",".join(part for part in parts if part)
+    if not text:
+        raise ClusterError(
+            "SelectorMissing", f"{ref.kind} {ref.name} has no spec.selector: name pods by selector"
+        )
+    return text
+
+
+def _is_done(plans: tuple[PodPlan, ...]) -> bool:
+    states = [it.state for it in plans]
+    return State.DONE in states and not any(state.is_under_way for state in states)
+
+
+def _remember_whereabouts(member: Member, facts: list[PodFacts]) -> None:
+    """Note which containers have to end, and which turns, when the Profiler goes."""
+    for pod in facts:
+        from_pod = member.pods.get(pod.uid)
+        for ours in pod.ours:
+            said = from_pod.events.get(ours.name, ()) if from_pod else ()
+            mine = ours.run == member.run or any(it.run == member.run for it in said)
+            if ours.sidecar:
+                if pod.annotations.get(containers.TURN):
+                    member.turns[pod.uid] = pod.name
+            elif mine and not ours.ended:
+                member.targets[pod.uid] = (pod.name, ours.name)
+
+
+def _counts(member: Member) -> dict[str, int]:
+    return {
+        uid: sum(window.labels.get("run") == member.run for window in pod.windows)
+        for uid, pod in member.pods.items()
+    }
+
+
+_FIGURES = ("profile", "bound", "hotspots", "topHotspot", "pareto", "overhead", "verdict")
+
+
+def _known_figures(member: Member) -> dict[str, Any]:
+    """What status says of this run already: after a restart the pods may be gone."""
+    if member.status.get("runKey") != member.run:
+        return {}
+    return {key: member.status[key] for key in _FIGURES if member.status.get(key) is not None}
+
+
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    return any(before.get(key) != value for key, value in after.items())

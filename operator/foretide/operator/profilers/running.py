@@ -1,0 +1,46 @@
+"""Everything about Profilers that an operator runs."""
+
+from collections.abc import Callable
+
+from ..cluster import KubernetesCluster
+from ..settings import SettingsHolder
+from .assembly import assemble
+from .door import KubernetesPods
+from .fleet import ProfilerFleet
+from .keeping import ProfileKeeper
+from .reconcile import Announce
+
+
+class Profiling:
+    """The fleet of Profilers, and what goes with it."""
+
+    def __init__(
+        self,
+        cluster: KubernetesCluster,
+        settings: SettingsHolder,
+        *,
+        announce: Announce,
+        may_write: Callable[[], bool],
+    ) -> None:
+        """`may_write` says whether this operator leads; without that nothing is changed."""
+        self.fleet = ProfilerFleet()
+        self.keeper = ProfileKeeper(
+            lambda: settings.current.store, lambda: settings.current.pyroscope
+        )
+        assemble(
+            self.fleet,
+            cluster=cluster,
+            pods=KubernetesPods(cluster),
+            settings=settings,
+            announce=announce,
+            may_write=may_write,
+            keeper=self.keeper,
+        )
+
+    async def run(self) -> None:
+        """What goes on in the background while this operator leads, for ever."""
+        await self.keeper.run()
+
+    async def aclose(self) -> None:
+        """Send what waits, and close all connections."""
+        await self.keeper.aclose()
