@@ -22,6 +22,11 @@ third and fourth of them under `rows`, the baseline:
   tick_cpu_ms                  CPU time of such a batch, in this process
   http_tick_ms_p50, …_p99      the same through the service
   http_read_year_ms            a year of peaks of one series through the service, median
+  profile_mb_per_pod_hour      raw profiles of an hour (MB) of the costliest of three real programs,
+                               profiled for `--profile-seconds` each; one by one beside it
+  merged_mb_per_pod_hour       the same hour merged, mean of the three
+  profile_put_ms, merge_ms     keeping a minute of a process; merging five minutes of it, median
+  http_read_profile_hour_ms    an hour of a pod through the service, median
 and, of `sqlite` alone: size_ratio_to_rows, write_ratio_to_rows, read_ratio_to_rows.
 """
 
@@ -46,6 +51,7 @@ from sqlalchemy import text
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import store_profiles  # noqa: E402
 from foretide.store.client import StoreAddress, StoreClient  # noqa: E402
 from foretide.store.repository import Repository  # noqa: E402
 from foretide.store.rollups import STEP, Columns, Rollup, SeriesKey  # noqa: E402
@@ -264,6 +270,12 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=500, help="series in a tick")
     parser.add_argument("--ticks", type=int, default=96, help="ticks to write (default: 8 h)")
     parser.add_argument("--years", type=int, default=3, help="series-years to backfill")
+    parser.add_argument(
+        "--profile-seconds",
+        type=int,
+        default=60,
+        help="profile each of three programs for so long (default: %(default)s; 0: leave it out)",
+    )
     parser.add_argument("--trace", type=Path, help="a CSV to take demand from")
     parser.add_argument("--postgresql", metavar="URL", help="measure this empty database too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
@@ -273,6 +285,11 @@ def main() -> None:
         columns(from_trace(options.trace, YEAR, seed) if options.trace else made_up(YEAR, seed))
         for seed in range(options.years)
     ]
+    recorded = {
+        program: store_profiles.record(program, options.profile_seconds)
+        for program in store_profiles.CHOSEN
+        if options.profile_seconds
+    }
     figures: dict[str, Figures] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, where in (
@@ -281,6 +298,8 @@ def main() -> None:
         ):
             if where:
                 found = asyncio.run(bench(where, histories, options.series, options.ticks))
+                if recorded:
+                    found |= asyncio.run(store_profiles.bench(where, recorded, Path(folder)))
                 figures[name] = found
         baseline = rows(Path(folder) / "rows.db", histories)
     figures["sqlite"] |= ratios(figures["sqlite"], baseline)
