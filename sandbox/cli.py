@@ -19,7 +19,7 @@ from sandbox.layout import Layout, named_directory, read_state, state_root
 from sandbox.modes import parse_mode
 from sandbox.node.images import python_image
 from sandbox.progress import Told
-from sandbox.spec import DemandSeries, SandboxSpec
+from sandbox.spec import DemandSeries, SandboxSpec, load_spec
 from sandbox.traces import PACKAGED, load_trace, zone
 
 DESCRIPTION = "A disposable Kubernetes with Prometheus on this machine, without Docker."
@@ -188,6 +188,9 @@ def _explain(sandbox: Sandbox, given: argparse.Namespace) -> None:
             api=sandbox.api_url,
         )
     )
+    images = [image.reference for image in load_spec(sandbox.directory).images]
+    if images:
+        print(f"Images for its node's pods: {', '.join(images)}")
 
 
 def usage(name: str, *, kubeconfig: Path, prometheus: str, api: str) -> str:

@@ -130,11 +130,17 @@ def clean_environment(directory: Path) -> dict[str, str]:
 
 
 def memory_bytes(pid: int) -> int | None:
-    """Resident memory of a process, or None when it is gone."""
+    """Resident memory of a process and its children, or None when it is gone."""
     try:
-        return int(psutil.Process(pid).memory_info().rss)
+        total = int(psutil.Process(pid).memory_info().rss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
+    # Some run what they are for as a child. The kernel's list costs less than a look at everything.
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += int(psutil.Process(int(child)).memory_info().rss)
+    return total
 
 
 def _boot_id() -> str:

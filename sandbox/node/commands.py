@@ -22,7 +22,6 @@ def commands(plan: Plan) -> list[Command]:
     directory = str(plan.layout.directory)
     machine = (*python, "sandbox.node.machine", directory, str(node.number))
     enter = (*python, "sandbox.node.enter", directory)
-    folder = plan.layout.directory / "node"
     return [
         Command("node", (*machine, str(plan.ports["node"])), f"{plan.url('node')}/"),
         Command(
@@ -41,7 +40,6 @@ def commands(plan: Plan) -> list[Command]:
                 f"--kubeconfig={plan.config('kubelet.kubeconfig')}",
                 f"--hostname-override={NODE_NAME}",
                 f"--node-ip={node.node}",
-                f"--root-dir={folder / 'kubelet'}",
             ),
             f"http://{node.node}:{KUBELET_HEALTH}/healthz",
             ("containerd", "kube-apiserver"),
@@ -100,11 +98,9 @@ def configs(plan: Plan) -> dict[str, str]:
 
 
 def _containerd(plan: Plan) -> str:
-    # JSON's strings are TOML's, too.
-    root = json.dumps(str(plan.layout.directory / "node" / "containerd"))
     cri = 'plugins."io.containerd.grpc.v1.cri"'
     return f"""version = 2
-root = {root}
+root = "/var/lib/containerd"
 state = "/run/containerd"
 disabled_plugins = [
   "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs",
@@ -133,6 +129,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 
 [{cri}.cni]
+# JSON's strings are TOML's, too.
 bin_dir = {json.dumps(str(cni_folder() or CNI_FOLDERS[0]))}
 conf_dir = {json.dumps(plan.config("cni"))}
 """
@@ -140,7 +137,6 @@ conf_dir = {json.dumps(plan.config("cni"))}
 
 def _kubelet(plan: Plan) -> dict[str, Any]:
     node = addresses(plan)
-    folder = plan.layout.directory / "node"
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -165,8 +161,7 @@ def _kubelet(plan: Plan) -> dict[str, Any]:
         "evictionHard": {"memory.available": "1Mi", "nodefs.available": "0%"},
         "imageGCHighThresholdPercent": 100,
         "maxPods": plan.spec.pods_per_node,
-        "podLogsDir": str(folder / "logs"),
-        "volumePluginDir": str(folder / "plugins"),
+        "volumePluginDir": "/run/volume-plugins",
         "resolvConf": "",
         "registerNode": True,
         "nodeStatusUpdateFrequency": "2s",

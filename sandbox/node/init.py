@@ -18,7 +18,15 @@ from sandbox.node import NODE_NAME
 from sandbox.node.packages import path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x1, 0x2, 0x4, 0x8
-MS_REMOUNT, MS_BIND, MS_REC, MS_SHARED = 0x20, 0x1000, 0x4000, 0x100000
+MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x40000, 0x100000
+
+# What is too large for memory, in the sandbox's folder under these names. The places are the usual
+# ones: a socket's path must be short, and the sandbox's folder may lie deep.
+KEPT = {
+    "containerd": "/var/lib/containerd",
+    "kubelet": "/var/lib/kubelet",
+    "logs": "/var/log/pods",
+}
 
 # https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/kubelet/cm/container_manager_linux.go
 KUBELET_WANTS = {
@@ -58,18 +66,26 @@ def arrange(directory: Path) -> None:
         if directory.is_relative_to(covered):
             directory.mkdir(parents=True, exist_ok=True)
             mount(f"/proc/self/fd/{descriptor}", str(directory), flags=MS_BIND)
+    for name, place in KEPT.items():
+        source = directory / "node" / name
+        source.mkdir(mode=0o755, parents=True, exist_ok=True)
+        Path(place).mkdir(mode=0o755, parents=True, exist_ok=True)
+        mount(str(source), place, flags=MS_BIND)
+        # What is mounted below must not appear in the sandbox's folder, too.
+        mount("none", place, flags=MS_PRIVATE)
+        mount("none", place, flags=MS_SHARED)
     os.close(descriptor)
 
 
 def _protect_kernel_settings() -> None:
     # The kubelet would change how the host answers to panics and a lack of memory, for good. It is
     # shown what it wants to see, as it ends when it cannot write.
+    mount("/proc/sys", "/proc/sys", flags=MS_BIND)
     for setting, wanted in KUBELET_WANTS.items():
         shown = Path("/run/kernel-settings", setting)
         shown.parent.mkdir(parents=True, exist_ok=True)
         shown.write_text(f"{wanted}\n")
         mount(str(shown), f"/proc/sys/{setting}", flags=MS_BIND)
-    mount("/proc/sys", "/proc/sys", flags=MS_BIND | MS_REC)
     mount("/proc/sys/net", "/proc/sys/net", flags=MS_BIND)
     mount("none", "/proc/sys", flags=MS_REMOUNT | MS_BIND | MS_RDONLY)
 
