@@ -1,5 +1,7 @@
 """Costs add up to what was measured, count recursion once, and do not charge lines that sleep."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +41,10 @@ def test_a_sampler_that_looks_when_the_target_sleeps_does_not_bias_the_wall_cloc
     assert cost(costs, "main").self_wall == pytest.approx(6.0, rel=0.02)
 
 
-def test_without_source_a_line_that_hardly_ever_looked_active_is_held_for_waiting(window, thread):
+def test_without_source_a_line_is_charged_for_as_often_as_it_was_active(window, thread):
     seen = {"main;work:10": (60, 50), "main;wait:11": (140, 5)}
     costs = attribute(window(thread(seen, cpu=3.0)))
-    assert cost(costs, "wait").self_cpu < 0.05
+    assert cost(costs, "wait").self_cpu == pytest.approx(3.0 * 5 / 55, rel=0.25)
 
 
 def test_threads_are_scaled_each_by_itself(window, thread):
@@ -90,7 +92,24 @@ def test_windows_are_read_with_what_all_have_shown(window, thread):
     clear = window(thread({"main;work:1": (100, 95), "main;wait:2": (100, 1)}, cpu=5.0))
     thin = window(thread({"main;work:1": (2, 2), "main;wait:2": (2, 1)}, cpu=0.05))
     costs = attribute_each([*[clear] * 5, thin])[-1]
-    assert cost(costs, "wait").self_cpu < 0.002
+    assert cost(costs, "wait").self_cpu < 0.01
+
+
+def test_going_to_sleep_has_its_price_but_no_more_than_the_kernels_own_time(window, thread):
+    made, seen = thread({"main;work:1": (100, 100), "main:2": (100, 0)}, cpu=5.0, switches=2000)
+    made = replace(made, user_seconds=4.97, system_seconds=0.03)
+    costs = attribute(window((made, seen), source={"2": "time.sleep(0.001)"}))
+    assert cost(costs, "main").self_cpu == pytest.approx(0.03)
+
+
+def test_a_thread_that_is_woken_and_waits_for_a_core_has_not_begun_to_work(window, thread):
+    """The sweeps saw it runnable half of the time, the samples active a tenth of it."""
+    states = {"running": 100, "sleep": 100}
+    seen = {"main;work:1": (20, 20), "main:2": (180, 0)}
+    one = thread(seen, cpu=1.0, runqueue=4.0, states=states)
+    costs = attribute(window(one, source={"2": "time.sleep(0.001)"}))
+    assert cost(costs, "work").self_wall == pytest.approx(1.0, abs=0.1)
+    assert cost(costs, "work").self_cpu == pytest.approx(1.0)
 
 
 STACKS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=8).map(

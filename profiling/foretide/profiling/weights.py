@@ -1,33 +1,30 @@
 """How many seconds each sample of a window stands for: on the CPU, waiting for it, and in all.
 
-Counting samples does not give CPU time. A sampler's notion of "active" is biased (a thread's state
-is read a moment before it is stopped), and where the machine is busy the sampler runs rather when
-the target sleeps. The scheduler, though, has measured for each thread how long it was on a core
-(schedstat). So samples are post-stratified (Holt and Smith, "Post Stratification", JRSS A 142,
+Counting samples does not give CPU time: where the machine is busy, a sampler gets to run rather
+when its target sleeps. The scheduler, though, has measured for each thread how long it was on a
+core (schedstat). So samples are post-stratified (Holt and Smith, "Post Stratification", JRSS A 142,
 1979): within a thread, its CPU seconds are shared out among the stacks that were on the CPU, and
-the rest of its time among those that were not. How likely a stack was on the CPU comes from its
-leaf (`leaves.py`) and from how often the sampler saw it active.
+the rest of its time among those that were not. How likely a stack was on the CPU comes from how
+often the sampler saw it active, and from its leaf (`leaves.py`): a line that sleeps is not, however
+active it looked a moment before it was stopped.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .leaves import WAITING, Leaf, leaves_of
-from .window import Frame, Samples, Thread, Window
+from .window import Frame, Samples, Thread, ThreadState, Window
 
-# A waiting line's chance to be on the CPU: no more than what tells two such lines apart, where a
-# thread does nothing but wait and its little CPU time must go somewhere.
+# A line's chance to be on the CPU that was never seen there.
 _FLOOR = 1e-3
-# A sample's chance to look active though its thread waits: the state is read up to this long before
-# the thread is stopped, so it grows with how often the thread changes between the two (seconds).
-_RACE = 5e-4
-_LEAST_RACE, _MOST_RACE = 0.03, 0.5
-# In samples: how much the leaf's share in all threads counts beside its share in one, and the
-# thread's beside the leaf's.
-_PRIOR = 20.0
-# Standard errors above the race's share from which a line that may wait is believed to work.
-_SURE = 2.0
+# Without any look at threads: that of a line that reads or writes, beside 1 for one that works.
+_READS = 0.1
+# In samples: how much a line's share elsewhere counts beside that in its thread, and what other
+# lines show beside that.
+_PRIOR = 4.0
+# CPU seconds for going to sleep and waking up again, at the most: it is the kernel's time, and
+# that of caches that are cold (Li, Ding and Shen, "Quantifying the cost of context switch", 2007).
+_SWITCH = 20e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,85 +91,124 @@ def _weigh_window(
         by_thread.setdefault(one.thread, []).append(index)
     weights = [Weight(0.0, 0.0, 0.0)] * len(window.samples)
     for thread_index, indices in by_thread.items():
-        thread = window.threads[thread_index]
         mine = [window.samples[index] for index in indices]
-        chances = _chances(window, thread, mine, leaves, seen)
-        counts = [one.count for one in mine]
-        for index, weight in zip(indices, _share_out(window, thread, counts, chances), strict=True):
+        chances = _chances(window, mine, leaves, seen)
+        shared = _share_out(window, window.threads[thread_index], mine, chances)
+        for index, weight in zip(indices, shared, strict=True):
             weights[index] = weight
     return tuple(weights)
 
 
 def _share_out(
-    window: Window, thread: Thread, counts: Sequence[int], chances: Sequence[float]
+    window: Window, thread: Thread, mine: Sequence[Samples], chances: Sequence[float | None]
 ) -> list[Weight]:
-    """The thread's seconds, shared out among its samples."""
+    """The thread's seconds, shared out among its samples; a chance of None: a line that waits."""
+    counts = [one.count for one in mine]
     total = sum(counts)
     if total == 0:
         return [Weight(0.0, 0.0, 0.0) for _ in counts]
-    seen_for = window.seconds * min(1.0, total / max(window.sample_count, 1))
-    wanted = thread.cpu_seconds + thread.runqueue_seconds
     # A thread that came or went within the window was there for a part of it only, and no less
     # than it used.
-    wall = max(seen_for, wanted)
-    on = _calibrated(counts, chances, wanted / wall if wall else 0.0)
-    on_total = sum(count * chance for count, chance in zip(counts, on, strict=True))
-    off_total = total - on_total
+    seen_for = window.seconds * min(1.0, total / max(window.sample_count, 1))
+    wall = max(seen_for, thread.cpu_seconds + thread.runqueue_seconds)
+    waiting = [
+        count if chance is None else 0 for count, chance in zip(counts, chances, strict=True)
+    ]
+    switching = _switching(thread, sum(waiting), total, mine)
+    working = thread.cpu_seconds - switching
+    woken = _woken(thread, mine, wall)
+    busy = working + thread.runqueue_seconds - woken
+    likely = [chance or 0.0 for chance in chances]
+    on = _calibrated(counts, likely, busy / wall if wall else 0.0)
+    on_shares = _normal([count * one for count, one in zip(counts, likely, strict=True)], counts)
+    off_shares = _normal(
+        [count * (1 - chance) for count, chance in zip(counts, on, strict=True)], counts
+    )
+    wait_shares = _normal(waiting, counts)
+    off = wall - thread.cpu_seconds - thread.runqueue_seconds
     weights = []
-    for count, chance in zip(counts, on, strict=True):
-        share = count * chance / on_total if on_total else count / total
-        off = count * (1 - chance) / off_total if off_total > 1e-9 else share
-        cpu, runqueue = thread.cpu_seconds * share, thread.runqueue_seconds * share
-        weights.append(Weight(cpu, runqueue, cpu + runqueue + (wall - wanted) * off))
+    for here, away, wait in zip(on_shares, off_shares, wait_shares, strict=True):
+        cpu = working * here + switching * wait
+        runqueue = (thread.runqueue_seconds - woken) * here + woken * away
+        weights.append(Weight(cpu, runqueue, cpu + runqueue + off * away))
     return weights
+
+
+def _switching(thread: Thread, waiting: int, total: int, mine: Sequence[Samples]) -> float:
+    """CPU seconds that lines that wait used, for going to sleep and waking up."""
+    if waiting == total:
+        return thread.cpu_seconds
+    active = sum(one.active or 0 for one in mine)
+    share = waiting / max(total - active, waiting, 1)
+    most = min(thread.system_seconds, thread.voluntary_switches * _SWITCH)
+    return min(most * share, thread.cpu_seconds)
+
+
+def _woken(thread: Thread, mine: Sequence[Samples], wall: float) -> float:
+    """Seconds for which the thread waited for a core though it had not yet left its wait.
+
+    A thread that is woken is runnable before it returns from its system call. The sweeps count it
+    as running; the samples, which look at the call, as not active.
+    """
+    looks = sum(count for state, count in thread.states.items())
+    asked = sum(one.count for one in mine if one.active is not None)
+    if not looks or not asked:
+        return 0.0
+    running = thread.states.get(ThreadState.RUNNING, 0) / looks
+    active = sum(one.active or 0 for one in mine) / asked
+    return min(max(0.0, running - active) * wall, thread.runqueue_seconds)
+
+
+def _normal(shares: Sequence[float], otherwise: Sequence[float]) -> list[float]:
+    """Shares that add up to 1; those of `otherwise` where they are all nothing."""
+    total = sum(shares)
+    if total > 1e-9:
+        return [share / total for share in shares]
+    return [share / sum(otherwise) for share in otherwise]
 
 
 def _calibrated(counts: Sequence[int], chances: Sequence[float], busy: float) -> list[float]:
     """The chances times a common factor, 1 at the most, so that their mean is the share `busy`.
 
-    Only the ratio of chances is known well: a sampler sees too few as active or too many. Where
-    lines that work were seen too seldom to explain the CPU time that was used, lines that wait do
-    not make up for it: it was the sampler that missed them.
+    Only the ratio of chances is known well: a sampler sees too few threads as active or too many.
+    Where lines that work were seen too seldom to explain the CPU time that was used, lines that
+    wait do not make up for it: it was the sampler that missed them.
     """
     total = sum(counts)
-    working = [chance > _FLOOR for chance in chances]
-    reachable = sum(count for count, works in zip(counts, working, strict=True) if works)
-    if reachable and busy * total >= reachable:
-        return [1.0 if works else chance for chance, works in zip(chances, working, strict=True)]
+    reachable = sum(count for count, chance in zip(counts, chances, strict=True) if chance > 0)
+    if busy * total >= reachable:
+        return [1.0 if chance > 0 else 0.0 for chance in chances]
     # The mean grows with the factor, piece by piece linearly: solved in the order in which the
     # chances reach 1.
-    order = sorted(range(len(counts)), key=lambda index: -chances[index])
-    left, rest = busy * total, sum(c * p for c, p in zip(counts, chances, strict=True))
+    left = busy * total
+    rest = sum(count * chance for count, chance in zip(counts, chances, strict=True))
     factor = 0.0
-    for index in order:
+    for index in sorted(range(len(counts)), key=lambda index: -chances[index]):
         factor = left / rest if rest > 0 else 0.0
         if factor * chances[index] <= 1.0:
             break
         left -= counts[index]
         rest -= counts[index] * chances[index]
-    return [min(1.0, factor * chance) if factor > 0 else chance for chance in chances]
+    return [min(1.0, factor * chance) for chance in chances]
 
 
 def _chances(
-    window: Window,
-    thread: Thread,
-    mine: Sequence[Samples],
-    leaves: tuple[Leaf, ...],
-    seen: dict[Frame, _Seen],
-) -> list[float]:
-    """How likely the stack of each of a thread's samples was on the CPU, up to a common factor."""
-    race = _race(window, thread)
+    window: Window, mine: Sequence[Samples], leaves: tuple[Leaf, ...], seen: dict[Frame, _Seen]
+) -> list[float | None]:
+    """How likely the stack of each of a thread's samples was on the CPU, up to a common factor.
+
+    None for a line that waits.
+    """
     here: dict[Frame | None, _Seen] = {}
     for one in mine:
         _add(here.setdefault(_leaf_frame(window, one), _Seen()), one)
-    usual = _usual(window, mine, leaves)
-    found: dict[Frame | None, float] = {}
+    usual = _usual(mine, leaves)
+    found: list[float | None] = []
     for one in mine:
         frame = _leaf_frame(window, one)
-        if frame not in found:
-            everywhere = seen[frame] if frame is not None else here[frame]
-            found[frame] = _chance(leaves[one.stack], here[frame], everywhere, usual, race)
-    return [found[_leaf_frame(window, one)] for one in mine]
+        everywhere = here[frame] if frame is None else seen[frame]
+        found.append(_chance(leaves[one.stack], here[frame], everywhere, usual))
+    return found
 
 
 def _leaf_frame(window: Window, one: Samples) -> Frame | None:
@@ -180,41 +216,24 @@ def _leaf_frame(window: Window, one: Samples) -> Frame | None:
     return window.frames[stack[-1]] if stack else None
 
 
-def _chance(leaf: Leaf, here: _Seen, everywhere: _Seen, usual: float, race: float) -> float:
+def _chance(leaf: Leaf, here: _Seen, everywhere: _Seen, usual: float) -> float | None:
     if leaf in WAITING:
-        return _FLOOR
+        return None
     if not here.asked:
-        return 1.0 if leaf in (Leaf.WORKS, Leaf.UNKNOWN) else 0.1
-    # Drawn towards what the line showed elsewhere, and that towards what working lines of this
+        return 1.0 if leaf in (Leaf.WORKS, Leaf.UNKNOWN) else _READS
+    # Drawn towards what the line showed elsewhere, and that towards what other lines of this
     # thread show: a line that was seen twice says little by itself (empirical Bayes).
-    others = everywhere.active - here.active
-    outside = (others + _PRIOR * usual) / (everywhere.asked - here.asked + _PRIOR)
-    share = (here.active + _PRIOR * outside) / (here.asked + _PRIOR)
-    if leaf is Leaf.WORKS:
-        return max(share, _FLOOR * 2)
-    observed = everywhere.active / everywhere.asked
-    error = (max(race * (1 - race), 1e-4) / everywhere.asked) ** 0.5
-    if observed < race + _SURE * error:
-        return _FLOOR
-    return max((share - race) / (1 - race), _FLOOR * 2)
+    outside = (everywhere.active - here.active + _PRIOR * usual) / (
+        everywhere.asked - here.asked + _PRIOR
+    )
+    return max((here.active + _PRIOR * outside) / (here.asked + _PRIOR), _FLOOR)
 
 
-def _usual(window: Window, mine: Sequence[Samples], leaves: tuple[Leaf, ...]) -> float:
-    """The share of active samples at lines of this thread that surely or perhaps work."""
-    total: Counter[str] = Counter()
+def _usual(mine: Sequence[Samples], leaves: tuple[Leaf, ...]) -> float:
+    """The share of active samples at lines of this thread that do not surely wait."""
+    asked = active = 0
     for one in mine:
-        if one.active is None or leaves[one.stack] in WAITING:
-            continue
-        kind = "sure" if leaves[one.stack] is Leaf.WORKS else "perhaps"
-        total[kind] += one.count
-        total[f"{kind} active"] += one.active
-    for kind in ("sure", "perhaps"):
-        if total[kind] >= _PRIOR:
-            return total[f"{kind} active"] / total[kind]
-    both = total["sure"] + total["perhaps"]
-    return (total["sure active"] + total["perhaps active"] + 1) / (both + 2)
-
-
-def _race(window: Window, thread: Thread) -> float:
-    per_second = thread.voluntary_switches / window.seconds if window.seconds else 0.0
-    return min(_MOST_RACE, max(_LEAST_RACE, per_second * _RACE))
+        if one.active is not None and leaves[one.stack] not in WAITING:
+            asked += one.count
+            active += one.active
+    return (active + 1) / (asked + 2)
