@@ -106,6 +106,16 @@ async def test_a_window_that_is_read_again_is_kept_once(keeper, store, clock, ta
     assert [one.windows for one in await kept(store)] == [1]
 
 
+async def test_a_minute_of_which_less_is_read_again_does_not_replace_it_or_come_beside_it(
+    keeper, store, noon, target, window
+):
+    keeper.keep(target(), [window(noon + 10), window(noon + 20)])
+    await keeper.flush(everything=True)
+    keeper.keep(target(), [window(noon + 20)])  # after a restart, from a log that was rotated
+    await keeper.flush(everything=True)
+    assert [(one.start, one.windows) for one in await kept(store)] == [(noon, 2)]
+
+
 async def test_processes_pods_and_minutes_are_kept_apart(keeper, store, noon, target, window):
     keeper.keep(target(), [window(), window(pid=8), window(noon + 59), window(noon + 60)])
     keeper.keep(target(pod="shop-b"), [window()])

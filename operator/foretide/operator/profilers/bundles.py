@@ -13,16 +13,16 @@ _MOST_OPEN = 600  # windows of a minute and a process: ten a second are ever so 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Windows of one process that began within one minute, by their start."""
+    """Windows of one process that began within one minute, by their start.
+
+    `start` (Unix seconds) is the minute's, not the first window's: so it names the same minute when
+    its windows are read again and the log has lost some, and the more complete one is kept.
+    """
 
     target: Target
     pid: int
+    start: float
     windows: tuple[Window, ...]
-
-    @property
-    def start(self) -> float:
-        """When the first of them begins (Unix seconds)."""
-        return self.windows[0].started_at
 
     @property
     def end(self) -> float:
@@ -54,7 +54,7 @@ class Bundles:
             for key in self._open
             if everything or now >= (key[2] + 1) * SECONDS + _longest(self._open[key][1]) + _GRACE
         ]
-        return [_bundle(key[1], *self._open.pop(key)) for key in due]
+        return [_bundle(key, *self._open.pop(key)) for key in due]
 
     def __len__(self) -> int:
         return sum(len(windows) for _, windows in self._open.values())
@@ -70,5 +70,7 @@ def _longest(windows: Mapping[float, Window]) -> float:
     return max(window.seconds for window in windows.values())
 
 
-def _bundle(pid: int, target: Target, windows: Mapping[float, Window]) -> Bundle:
-    return Bundle(target, pid, tuple(windows[at] for at in sorted(windows)))
+def _bundle(key: _Key, target: Target, windows: Mapping[float, Window]) -> Bundle:
+    _, pid, slot = key
+    ordered = tuple(windows[at] for at in sorted(windows))
+    return Bundle(target, pid, float(slot * SECONDS), ordered)

@@ -1,5 +1,6 @@
 """Everything about Profilers that an operator runs."""
 
+import asyncio
 from collections.abc import Callable
 
 from ..cluster import KubernetesCluster
@@ -8,6 +9,7 @@ from .assembly import assemble
 from .door import KubernetesPods
 from .fleet import ProfilerFleet
 from .keeping import ProfileKeeper
+from .merging import ProfileMerger
 from .reconcile import Announce
 
 
@@ -27,6 +29,7 @@ class Profiling:
         self.keeper = ProfileKeeper(
             lambda: settings.current.store, lambda: settings.current.pyroscope
         )
+        self._merger = ProfileMerger(lambda: settings.current.store)
         assemble(
             self.fleet,
             cluster=cluster,
@@ -39,8 +42,9 @@ class Profiling:
 
     async def run(self) -> None:
         """What goes on in the background while this operator leads, for ever."""
-        await self.keeper.run()
+        await asyncio.gather(self.keeper.run(), self._merger.run())
 
     async def aclose(self) -> None:
         """Send what waits, and close all connections."""
         await self.keeper.aclose()
+        await self._merger.aclose()
