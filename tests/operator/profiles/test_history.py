@@ -1,12 +1,17 @@
 """Windows of an earlier time come back from the store."""
 
-import dataclasses
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from foretide.operator.api.profiler import BaselineSpec
 from foretide.operator.profilers import history
+from foretide.operator.profilers.assembly import windows_before
 from foretide.operator.profilers.bundles import Bundles
+from foretide.operator.profilers.comparing import BaselineMissing
 from foretide.operator.profilers.history import History, Period
+from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.sender import profile_of
 from foretide.operator.store_settings import StoreSettings
 from foretide.store.errors import StoreError
@@ -99,6 +104,32 @@ async def test_a_profile_that_cannot_be_read_is_said(past, period, clock, store,
     bundles = Bundles()
     bundles.add(target(labels={"profiler": "mine"}), window(period().start + 1, pid=9))
     (bundle,) = bundles.close_due(0.0, everything=True)
-    await store.put([dataclasses.replace(profile_of(bundle), data=b"none")])
+    await store.put([replace(profile_of(bundle), data=b"none")])
     with pytest.raises(StoreError, match="cannot be read"):
         await past.windows(period(), now=clock.now)
+
+
+@pytest.fixture
+def member():
+    spec = {"selector": {"matchLabels": {"app": "shop"}}, "mode": "Once"}
+    meta = {"uid": "u", "namespace": "web", "name": "mine"}
+    return Member.from_body({"metadata": meta, "spec": spec})
+
+
+@pytest.fixture
+def baseline(noon):
+    times = [datetime.fromtimestamp(noon + at, UTC).isoformat() for at in (90, 150)]
+    return BaselineSpec(start=times[0], end=times[1])
+
+
+async def test_a_period_before_is_of_the_profilers_own_windows(past, member, baseline, clock):
+    found = await windows_before(member, baseline, past, clock.now)
+    assert len(found) == 12
+    assert await windows_before(replace(member, name="nobody"), baseline, past, clock.now) == []
+
+
+async def test_what_the_store_cannot_give_is_a_reason_for_no_verdict(member, baseline, clock):
+    with pytest.raises(BaselineMissing) as found:
+        await windows_before(member, baseline, History(lambda: None), clock.now)
+    assert found.value.reason == "StoreMissing"
+    assert "configure one" in str(found.value)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from foretide.profiling.window import Window
+from foretide.store.errors import StoreError
 from foretide.store.profiles import Target
 
 from ..api.profiler import BaselineSpec
@@ -16,9 +17,13 @@ from .comparing import BaselineMissing, Comparer
 from .door import Pods
 from .facts import PodFacts
 from .fleet import ProfilerFleet
+from .history import History, Period
 from .keeping import ProfileKeeper
 from .member import Member
 from .reconcile import Announce, ProfilerReconciler
+
+# The label by which the store knows whose windows are whose.
+PROFILER = "profiler"
 
 
 def assemble(
@@ -30,13 +35,16 @@ def assemble(
     announce: Announce,
     may_write: Callable[[], bool],
     keeper: ProfileKeeper | None = None,
+    history: History | None = None,
     clock: Callable[[], float] = time.time,
 ) -> ProfilerReconciler:
-    """A reconciler for the fleet, which gets it. `keeper` gets each new window."""
+    """A reconciler for the fleet, which gets it. `keeper` gets each new window, and
+    `history` has those of an earlier time.
+    """
 
     async def baselines(member: Member, spec: BaselineSpec) -> Sequence[Window]:
         if spec.profiler is None:
-            raise BaselineMissing("StoreMissing", "a period before needs the store")
+            return await windows_before(member, spec, history, clock())
         other = fleet.named(member.namespace, spec.profiler)
         if other is None:
             raise BaselineMissing("BaselineNotFound", f"there is no Profiler {spec.profiler}")
@@ -67,6 +75,20 @@ def assemble(
     return reconciler
 
 
+async def windows_before(
+    member: Member, spec: BaselineSpec, history: History | None, now: float
+) -> Sequence[Window]:
+    """The windows of a Profiler in an earlier period. Raises `BaselineMissing`."""
+    if history is None or spec.period is None:
+        raise BaselineMissing("StoreMissing", "a period before needs the store")
+    start, end = spec.period
+    period = Period(member.namespace, start, end, labels=((PROFILER, member.name),))
+    try:
+        return await history.windows(period, now=now)
+    except StoreError as error:
+        raise BaselineMissing(error.reason, error.message) from None
+
+
 def store_target(member: Member, pod: PodFacts) -> Target:
     """Whose windows the store is told they are; the image tells one version from the next."""
     spec = member.spec
@@ -77,7 +99,7 @@ def store_target(member: Member, pod: PodFacts) -> Target:
         container=container.name if container else "",
         pod=pod.name,
         version=(container.image_id or container.image) if container else "",
-        labels={"profiler": member.name},
+        labels={PROFILER: member.name},
     )
 
 

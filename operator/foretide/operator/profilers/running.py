@@ -8,6 +8,7 @@ from ..settings import SettingsHolder
 from .assembly import assemble
 from .door import KubernetesPods
 from .fleet import ProfilerFleet
+from .history import History
 from .keeping import ProfileKeeper
 from .merging import ProfileMerger
 from .reconcile import Announce
@@ -38,6 +39,7 @@ class Profiling:
             announce=announce,
             may_write=may_write,
             keeper=self.keeper,
+            history=History(lambda: settings.current.store),
         )
 
     async def run(self) -> None:
