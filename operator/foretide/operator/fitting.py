@@ -96,7 +96,8 @@ class ProcessFitter:
         pool = self._pool or self._start()
         try:
             future = asyncio.get_running_loop().run_in_executor(pool, self._job, request)
-            return await asyncio.wait_for(future, self._timeout)
+            async with asyncio.timeout(self._timeout):
+                return await future
         except TimeoutError:
             # A worker cannot be interrupted, so it goes; a neighbour's fit is lost with it.
             self._discard(pool)

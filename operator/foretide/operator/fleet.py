@@ -187,7 +187,10 @@ class Fleet:
             if due < loop.time():  # a long tick: leave out what was missed
                 due = loop.time() + period * place
             try:
-                await asyncio.wait_for(wake.wait(), due - loop.time())
+                # Not wait_for(): in Python 3.11 it loses a cancellation that comes with the wake,
+                # and a resource that is gone would go on scaling.
+                async with asyncio.timeout_at(due):
+                    await wake.wait()
                 wake.clear()
                 due = loop.time()
             except TimeoutError:

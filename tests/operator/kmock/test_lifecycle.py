@@ -26,6 +26,10 @@ def series(operator, name):
     ]
 
 
+def ticking(name):
+    return [task for task in asyncio.all_tasks() if task.get_name() == f"tick {name}"]
+
+
 async def test_deletion_ends_ticks_and_series(cluster, demand, scaled, eventually):
     assert series(scaled, "shop")
     assert scaled.sample("foretide_predictivescalers") == 1
@@ -36,7 +40,18 @@ async def test_deletion_ends_ticks_and_series(cluster, demand, scaled, eventuall
     demand.answer = 400
     await scaled.tick(2)
     assert cluster.replicas() == 5
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "tick shop"]
+    await eventually(lambda: not ticking("shop"))
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_deletion_that_comes_with_a_wake_ends_ticks_too(scaled, eventually, steps):
+    [(_, task, wake)] = scaled.fleet._members.values()
+    wake.set()
+    for _ in range(steps):  # of the event loop, until the task has noticed
+        await asyncio.sleep(0)
+    [uid] = scaled.uids()
+    scaled.fleet.remove(uid)
+    await eventually(task.done)
 
 
 async def test_deletion_cancels_a_fit_under_way(cluster, fitter, operator, eventually):
