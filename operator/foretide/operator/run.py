@@ -104,7 +104,13 @@ async def run(options: RunOptions) -> int:
         post_event=post_event,
         may_write=may_write,
     )
-    profiling = Profiling(cluster, settings, announce=announce, may_write=may_write)
+    profiling = Profiling(
+        cluster,
+        settings,
+        announce=announce,
+        may_write=may_write,
+        observe=telemetry.observe_profiles,
+    )
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     ready = asyncio.Event()

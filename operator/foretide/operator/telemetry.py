@@ -148,6 +148,19 @@ class Telemetry:
         self._lost = dict.fromkeys(("dropped", "refused"), 0)
         for outcome in self._lost:
             self.rollups_lost.labels(outcome)  # a rate wants a first value
+        self.profiles_waiting = Gauge(
+            "foretide_profiles_waiting",
+            "Minutes of processes' profiles that wait to be sent.",
+            ("destination",),
+            registry=self.registry,
+        )
+        self.profiles_lost = Counter(
+            "foretide_profiles_lost",
+            "Minutes of processes' profiles that did not arrive: dropped after a wait, or refused.",
+            ("destination", "outcome"),
+            registry=self.registry,
+        )
+        self._profiles_lost: dict[tuple[str, str], int] = {}
 
     def observe_fit(self, report: FitReport) -> None:
         """Take over what a fit has cost, and what it could not make or use."""
@@ -170,6 +183,14 @@ class Telemetry:
         for outcome, total in (("dropped", state.dropped), ("refused", state.refused)):
             self.rollups_lost.labels(outcome).inc(max(0, total - self._lost[outcome]))
             self._lost[outcome] = total
+
+    def observe_profiles(self, destination: str, state: StoreState) -> None:
+        """Take over how sending profiles goes; what the state has summed up only grows."""
+        self.profiles_waiting.labels(destination).set(state.waiting)
+        for outcome, total in (("dropped", state.dropped), ("refused", state.refused)):
+            before = self._profiles_lost.get((destination, outcome), 0)
+            self.profiles_lost.labels(destination, outcome).inc(max(0, total - before))
+            self._profiles_lost[destination, outcome] = total
 
     def forget(self, namespace: str, name: str) -> None:
         """Drop the series of a resource that is gone."""

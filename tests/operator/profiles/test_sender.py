@@ -10,6 +10,7 @@ from foretide.operator.profilers.keeping import ProfileKeeper
 from foretide.operator.profilers.outbox import Outbox
 from foretide.operator.profilers.sender import ProfileSender, profile_of
 from foretide.operator.store_settings import StoreSettings
+from foretide.operator.telemetry import Telemetry
 from foretide.profiling import codec
 from foretide.store.errors import StoreRefused, StoreUnavailable
 from foretide.store.memory import MemoryRollups
@@ -198,6 +199,33 @@ async def test_a_node_whose_clock_is_ahead_keeps_nothing_back(sender, store, noo
     await sender.add([bundle(at=noon + 900)])
     await sender.flush()
     assert (sender.state().reason, sender.state().waiting) == ("Refused", 0)
+
+
+async def test_what_waits_and_what_is_lost_can_be_alerted_on(
+    store_settings, store, clock, sender, target, window
+):
+    telemetry = Telemetry()
+    keeper = ProfileKeeper(
+        lambda: store_settings,
+        lambda: None,
+        clock=clock,
+        sender=sender,
+        observe=telemetry.observe_profiles,
+    )
+
+    def sample(name, **labels):
+        return telemetry.registry.get_sample_value(name, {"destination": "store", **labels})
+
+    store.error = StoreUnavailable("Unreachable", "cannot reach the store")
+    keeper.keep(target(), [window()])
+    await keeper.flush(everything=True)
+    assert sample("foretide_profiles_waiting") == 1
+    assert sample("foretide_profiles_lost_total", outcome="dropped") == 0
+    clock.now += 3_700
+    for _ in range(2):
+        await keeper.flush()
+    assert sample("foretide_profiles_waiting") == 0
+    assert sample("foretide_profiles_lost_total", outcome="dropped") == 1
 
 
 async def test_without_a_store_nothing_is_kept_in_memory(store, clock, bundle, target, window):

@@ -31,8 +31,12 @@ class ProfileKeeper:
         clock: Callable[[], float] = time.time,
         sender: ProfileSender | None = None,
         pusher: PyroscopeSender | None = None,
+        observe: Callable[[str, StoreState], None] = lambda destination, state: None,
     ) -> None:
-        """`store` and `pyroscope` are asked at each use, so that settings can change."""
+        """`store` and `pyroscope` are asked at each use, so that settings can change; `observe` is
+        told how sending goes, now and then.
+        """
+        self._observe = observe
         self._clock = clock
         self._bundles = Bundles()
         self._settings = (store, pyroscope)
@@ -62,6 +66,8 @@ class ProfileKeeper:
         await asyncio.gather(
             self._sender.flush(everything=everything), self._pusher.flush(everything=everything)
         )
+        self._observe("store", self._sender.state())
+        self._observe("pyroscope", self._pusher.state())
 
     async def aclose(self) -> None:
         """Try to send what there is, for a few seconds, and close all connections."""

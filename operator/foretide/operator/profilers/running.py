@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from ..cluster import KubernetesCluster
+from ..rollups import StoreState
 from ..settings import SettingsHolder
 from .assembly import assemble
 from .door import KubernetesPods
@@ -24,11 +25,14 @@ class Profiling:
         *,
         announce: Announce,
         may_write: Callable[[], bool],
+        observe: Callable[[str, StoreState], None],
     ) -> None:
-        """`may_write` says whether this operator leads; without that nothing is changed."""
+        """`may_write` says whether this operator leads; without that nothing is changed. `observe`
+        is told how sending profiles goes.
+        """
         self.fleet = ProfilerFleet()
         self.keeper = ProfileKeeper(
-            lambda: settings.current.store, lambda: settings.current.pyroscope
+            lambda: settings.current.store, lambda: settings.current.pyroscope, observe=observe
         )
         self._merger = ProfileMerger(lambda: settings.current.store)
         assemble(
