@@ -7,10 +7,11 @@ import textwrap
 import pytest
 
 
-@pytest.fixture
-def run(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """`run(source, python=…)` starts a program and waits until it has printed a line."""
     started = []
+    tmp_path = tmp_path_factory.mktemp("programs")
 
     def start(source, python=sys.executable):
         path = tmp_path / f"program{len(started)}.py"

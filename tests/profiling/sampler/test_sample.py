@@ -16,7 +16,7 @@ def leaf(window, sample):
     return window.frames[window.stacks[sample.stack][-1]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def window(run):
     program = run(WORKS_AND_SLEEPS)
     (window,) = sample(program.pid, seconds=0.6, windows=1, budget=GENEROUS, labels={"pod": "a"})

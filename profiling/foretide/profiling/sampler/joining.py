@@ -29,7 +29,7 @@ def marks_of(marks: Sequence[Mark], tid: int, count: int) -> list[Mark | None]:
     """
     seen = [mark for mark in marks if tid in mark.threads]
     if len(seen) < count:
-        return [*([None] * (count - len(seen))), *seen]
+        return [*seen, *([None] * (count - len(seen)))]
     started_later = bool(marks) and tid not in marks[0].threads
     return list(seen[len(seen) - count :] if started_later else seen[:count])
 
@@ -60,6 +60,9 @@ def join(
             name = next((each.name for each in samples_of[tid] if each.name), "")
             threads.append(Thread(tid, name, 0.0, 0.0, 0.0, 0.0, 0, 0, {}))
         stacks = [stack for each in samples_of[tid] for stack in each.stacks]
+        if marks and tid in marks[-1].threads:
+            # py-spy may have taken one more after we had asked it to end.
+            del stacks[sum(tid in mark.threads for mark in marks) :]
         joined.extend(_samples(place[tid], stacks, marks_of(marks, tid, len(stacks)), tid, parts))
     return threads, joined
 

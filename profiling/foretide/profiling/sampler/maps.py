@@ -57,6 +57,16 @@ def runtime_ranges(mappings: list[Mapping], executable: str = "") -> list[tuple[
     return ranges
 
 
+def is_interpreter(path: str) -> bool:
+    """Is a file of this name a Python interpreter, or its library?"""
+    return bool(_INTERPRETER.search(path))
+
+
+def has_interpreter(text: str) -> bool:
+    """Does any line of /proc/PID/maps map one?"""
+    return any(is_interpreter(mapping.path) for mapping in parse_maps(text))
+
+
 def python_version(mappings: list[Mapping], executable: str) -> str:
     """Such as "3.11", from the names of what is mapped; empty where no name tells."""
     for path in [mapping.path for mapping in mappings] + [executable]:
@@ -68,6 +78,12 @@ def python_version(mappings: list[Mapping], executable: str) -> str:
         if found := _FOLDER.search(mapping.path):
             return found.group(1)
     return ""
+
+
+def is_free_threaded(mappings: list[Mapping], executable: str) -> bool:
+    """A build without the GIL bears a "t" behind its version (PEP 703)."""
+    paths = [mapping.path for mapping in mappings] + [executable]
+    return any(re.search(r"python\d+\.\d+t(?=[./]|$)", path) for path in paths)
 
 
 class AddressBook:

@@ -30,6 +30,7 @@ class Plain:
         self.slots = Slots(rate)
         self.marks: list[Mark] = []
         self.stops: list[float] = []
+        self.failed = 0
         self.cpu_seconds = 0.0
         self._held_since: float | None = None
         self._output = os.memfd_create("profile", os.MFD_CLOEXEC)
@@ -85,6 +86,7 @@ class Plain:
             self._process.kill()
             raise pyspy.PySpyError("py-spy did not end and was killed") from None
         text = os.pread(self._output, os.fstat(self._output).st_size, 0)
+        self.failed = pyspy.failures(os.pread(self._errors, 65536, 0))
         if not text:
             raise pyspy.PySpyError(self._complaint())
         return text

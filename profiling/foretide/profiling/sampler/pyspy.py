@@ -89,6 +89,12 @@ def complaint(stderr: bytes) -> str:
     return "; ".join(line for line in lines if line and not line.startswith("py-spy>"))
 
 
+def failures(stderr: bytes) -> int:
+    """How many samples py-spy says it could not take; they are missing among each thread's."""
+    found = re.search(rb"Errors: (\d+)", stderr)
+    return int(found.group(1)) if found else 0
+
+
 def parse(text: str | bytes) -> Recording:
     """Read speedscope's JSON as py-spy writes it.
 

@@ -15,8 +15,10 @@ from .marks import Mark
 from .plain import Plain
 from .taking import Taking
 from .target import Target, TargetGone
+from .watchdog import Watchdog
 
 _PR_SET_TIMERSLACK = 29
+_MOST_FAILURES = 3  # windows in a row
 _USUAL_STOP = 0.0003  # seconds for each thread, measured with stacks 14 deep
 _USUAL_CPU = 0.0006
 _CALIBRATION = 5  # samples
@@ -39,8 +41,10 @@ class Sampler:
         seconds: float = 10.0,
         budget: Budget | None = None,
         labels: Mapping[str, str] | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """Raises FileNotFoundError where there is no such process."""
+        self._watchdog = watchdog
         self.target = Target(pid)
         self.seconds = seconds
         self.budget = budget or Budget()
@@ -61,8 +65,8 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self) -> None:
-        """Start a window.
+    def prepare(self) -> None:
+        """Start py-spy, and find a rate where none is known: what must come before a window.
 
         Raises:
             TargetGone: the process has ended.
@@ -74,9 +78,17 @@ class Sampler:
         _sleep_exactly()
         self.target.begin()
         self._taking = taking = self._start()
+        if self._watchdog is not None:
+            self._watchdog.watch(taking.pid, self.target.pid)
         if self.rate is None:
             assert isinstance(taking, Taking)
             self.rate = self._calibrate(taking)
+
+    def begin(self) -> None:
+        """Start a window, once it is prepared. Raises FileNotFoundError: the process has ended."""
+        taking = self._taking
+        assert taking is not None, "prepare first"
+        assert self.rate is not None
         self.target.begin()
         self._started_at = time.time()
         number = max(1, round(self.seconds / _PART_SECONDS))
@@ -144,10 +156,10 @@ class Sampler:
         try:
             text = taking.finish()
         finally:
-            taking.close()
-            self._taking = None
+            self._end_taking()
         recording = pyspy.parse(text)
-        marks: Sequence[Mark] = taking.marks
+        # Where samples are missing, it is not known which marks are theirs.
+        marks: Sequence[Mark] = [] if taking.failed else taking.marks
         skipped = self._skipped
         self._skipped = 0
         recording = _without_first(recording, skipped)
@@ -157,7 +169,7 @@ class Sampler:
         cpu = _own_cpu() - self._cpu + taking.cpu_seconds
         still = _stood_still(threads, seconds)
         if isinstance(taking, Taking):
-            count = len(marks)
+            count = len(taking.marks)
             stopped: float | None = min(sum(taking.stops), still) / seconds
         else:
             count = max((len(each.stacks) for each in recording.threads), default=0)
@@ -182,6 +194,7 @@ class Sampler:
                 sampler_cpu_seconds=round(cpu, 6),
                 sampler_rss=rss,
                 late_samples=taking.slots.late,
+                failed_samples=taking.failed,
             ),
             labels=self.labels,
             source=source,
@@ -198,19 +211,29 @@ class Sampler:
         self.rate = next_rate(self.budget, window.rate, cost, self.seconds)
 
     def window(self) -> Window:
-        """One whole window."""
-        self.begin()
-        while True:
-            time.sleep(max(0.0, self.due - time.monotonic()))
-            if not self.step():
-                return self.finish()
+        """One whole window. Raises what `begin` and `finish` raise; py-spy has ended then."""
+        try:
+            self.prepare()
+            self.begin()
+            while True:
+                time.sleep(max(0.0, self.due - time.monotonic()))
+                if not self.step():
+                    return self.finish()
+        except BaseException:
+            self._end_taking()
+            raise
 
     def close(self) -> None:
         """End py-spy if it runs, and let go of the process' files."""
+        self._end_taking()
+        self.target.close()
+
+    def _end_taking(self) -> None:
         if self._taking is not None:
             self._taking.close()
+            if self._watchdog is not None:
+                self._watchdog.forget(self._taking.pid)
             self._taking = None
-        self.target.close()
 
 
 def _without_first(recording: pyspy.Recording, skipped: int) -> pyspy.Recording:
@@ -237,13 +260,22 @@ def sample(
         FileNotFoundError: there is no such process.
         pyspy.PySpyError: py-spy is missing or cannot attach (`probes.can_attach` says why).
     """
-    with Sampler(pid, seconds=seconds, budget=budget, labels=labels) as sampler:
-        taken = 0
+    with (
+        Watchdog() as watchdog,
+        Sampler(pid, seconds=seconds, budget=budget, labels=labels, watchdog=watchdog) as sampler,
+    ):
+        taken = failures = 0
         while windows is None or taken < windows:
             try:
                 window = sampler.window()
             except TargetGone:
                 return
+            except pyspy.PySpyError:
+                failures += 1
+                if failures == _MOST_FAILURES:
+                    raise
+                continue
+            failures = 0
             taken += 1
             yield window
 

@@ -41,6 +41,7 @@ class Taking:
         self.slots = Slots(rate)
         self.marks: list[Mark] = []
         self.stops: list[float] = []
+        self.failed = 0
         self._output = os.memfd_create("profile", os.MFD_CLOEXEC)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         try:
@@ -162,6 +163,7 @@ class Taking:
                 time.sleep(0.002)  # it has ended, or will at once
         size = os.fstat(self._output).st_size
         text = os.pread(self._output, size, 0)
+        self.failed = pyspy.failures(os.pread(self._errors, 65536, 0))
         if not text:
             raise pyspy.PySpyError(self.messages() or "py-spy wrote nothing")
         return text

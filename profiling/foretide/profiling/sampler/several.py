@@ -1,0 +1,95 @@
+"""Several processes at once, in one thread: windows of the processes of a container."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ..window import Window
+from .budget import Budget
+from .pyspy import PySpyError
+from .session import Sampler
+from .target import TargetGone
+from .watchdog import Watchdog
+
+
+class NothingToSample(Exception):
+    """No process could be sampled; the message says what each said."""
+
+
+def sample_all(
+    choose: Callable[[int], Sequence[int]],
+    *,
+    seconds: float = 10.0,
+    rounds: int | None = None,
+    budget: Budget | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Iterator[Window]:
+    """Windows of those processes that `choose` names for the round of this number, counted from 0.
+
+    What the sampler may use of the CPU is for all of them together; how long one may stand still
+    is for each. A process that cannot be sampled is passed over.
+
+    Raises:
+        NothingToSample: a whole round gave no window.
+    """
+    whole = budget or Budget()
+    known: dict[int, Sampler] = {}
+    with Watchdog() as watchdog:
+        try:
+            number = 0
+            while rounds is None or number < rounds:
+                pids = choose(number)
+                share = replace(whole, cores=whole.cores / max(1, len(pids)))
+                complaints = []
+                samplers = []
+                for pid in pids:
+                    try:
+                        if pid not in known or not known[pid].target.lives():
+                            known[pid] = Sampler(
+                                pid, seconds=seconds, labels=labels, watchdog=watchdog
+                            )
+                        known[pid].budget = share
+                        samplers.append(known[pid])
+                    except OSError as error:
+                        complaints.append(f"{pid}: {error.strerror}")
+                taken = 0
+                for window in _round(samplers, complaints):
+                    taken += 1
+                    yield window
+                if not taken:
+                    raise NothingToSample("; ".join(complaints) or "there is no process to sample")
+                known = {pid: each for pid, each in known.items() if each.target.lives()}
+                number += 1
+        finally:
+            for sampler in known.values():
+                sampler.close()
+
+
+def _round(samplers: Sequence[Sampler], complaints: list[str]) -> Iterator[Window]:
+    """One window of each, taken side by side."""
+    active = list(samplers)
+    for step in (Sampler.prepare, Sampler.begin):  # to prepare takes a while: first all of them
+        for sampler in list(active):
+            try:
+                step(sampler)
+            except (PySpyError, TargetGone, OSError) as error:
+                _give_up(sampler, error, complaints)
+                active.remove(sampler)
+    while active:
+        sampler = min(active, key=lambda each: each.due)
+        time.sleep(max(0.0, sampler.due - time.monotonic()))
+        try:
+            if sampler.step():
+                continue
+            window = sampler.finish()
+        except (PySpyError, TargetGone, OSError) as error:
+            _give_up(sampler, error, complaints)
+            active.remove(sampler)
+            continue
+        active.remove(sampler)
+        yield window
+
+
+def _give_up(sampler: Sampler, error: Exception, complaints: list[str]) -> None:
+    sampler.close()
+    complaints.append(f"{sampler.target.pid}: {error}")
