@@ -1,0 +1,145 @@
+"""How far shares and CPU seconds of planted hotspots are from what the programs have booked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.profiling_programs import Program
+from benchmarks.profiling_recording import Plan, Recording, record
+from foretide.profiling.attribution import attribute
+
+# The function that is the hotspot, by the variant in programs/hotspots.py.
+HOTSPOTS: Mapping[str, str] = {
+    "share40": "hot",
+    "sleepy": "resting",
+    "brief": "work",
+    "library": "packing",
+    "threads": "hot",
+}
+WINDOWS, SECONDS = 6, 10.0
+
+
+@dataclass(frozen=True)
+class Error:
+    """Of one function over a whole recording. Percentage points of the process' CPU time."""
+
+    program: str
+    version: str
+    function: str
+    hotspot: bool
+    true_share: float
+    share: float
+    true_seconds: float
+    seconds: float
+    counted_share: float  # the baseline: of the samples that py-spy would call active
+
+    @property
+    def share_pp(self) -> float:
+        return 100 * abs(self.share - self.true_share)
+
+    @property
+    def seconds_pp(self) -> float:
+        """The error of its CPU seconds, of all that the process used."""
+        whole = self.true_seconds / self.true_share if self.true_share else 0.0
+        return 100 * abs(self.seconds - self.true_seconds) / whole if whole else 0.0
+
+    @property
+    def counted_pp(self) -> float:
+        return 100 * abs(self.counted_share - self.true_share)
+
+
+def plans(pythons: Mapping[str, Path], windows: int = WINDOWS) -> list[Plan]:
+    """Each variant once, on the Pythons in turn."""
+    versions = list(pythons.items())
+    return [
+        Plan(Program("CPU", "hotspots", variant), path, version, windows, SECONDS)
+        for number, variant in enumerate(HOTSPOTS)
+        for version, path in [versions[number % len(versions)]]
+    ]
+
+
+def errors(recording: Recording) -> list[Error]:
+    """Of all planted functions. Empty where the program's books do not cover the windows."""
+    if not recording.windows or len(recording.truths) < len(recording.windows):
+        return []
+    truth: dict[str, float] = {}
+    for of_window in recording.truths:
+        for name, value in of_window.items():
+            truth[name] = truth.get(name, 0.0) + value
+    costs = attribute(recording.windows)
+    used = costs.cpu_seconds + costs.native_cpu_seconds
+    counted = _active_shares(recording)
+    process = truth.pop("process")
+    truth.pop("requests")
+    plan = recording.plan
+    by_name: dict[str, float] = {}
+    for function, cost in costs.functions.items():
+        if function.file.endswith("hotspots.py"):
+            by_name[function.name] = by_name.get(function.name, 0.0) + cost.total_cpu
+    return [
+        Error(
+            plan.program.variant,
+            plan.version,
+            name,
+            name == HOTSPOTS.get(plan.program.variant),
+            seconds / process,
+            by_name.get(name, 0.0) / used if used else 0.0,
+            seconds,
+            by_name.get(name, 0.0),
+            counted.get(name, 0.0),
+        )
+        for name, seconds in sorted(truth.items())
+    ]
+
+
+def _active_shares(recording: Recording) -> dict[str, float]:
+    """What one gets who counts active samples."""
+    total, by_name = 0, dict[str, int]()
+    for window in recording.windows:
+        for one in window.samples:
+            active = one.count if one.active is None else one.active
+            total += active
+            names = {window.frames[index].function for index in window.stacks[one.stack]}
+            for name in names:
+                by_name[name] = by_name.get(name, 0) + active
+    return {name: count / total for name, count in by_name.items()} if total else {}
+
+
+def run(planned: Sequence[Plan], tell: Callable[[str], None]) -> list[Recording]:
+    """All recordings, one after the other: what is measured is their use of the CPU."""
+    made = []
+    for plan in planned:
+        tell(plan.name)
+        made.append(record(plan, before_seconds=4.0 if plan.program.variant == "share40" else 0.0))
+    return made
+
+
+def summary(found: Sequence[Error]) -> dict[str, float]:
+    """`hotspot_error_pp`: the largest error of a hotspot, in its share or its seconds."""
+    of_hotspots = [error for error in found if error.hotspot]
+    if not of_hotspots:
+        return {}
+    return {
+        "hotspot_error_pp": max(max(one.share_pp, one.seconds_pp) for one in of_hotspots),
+        "planted_error_pp": max(max(one.share_pp, one.seconds_pp) for one in found),
+        "counted_error_pp": max(one.counted_pp for one in of_hotspots),
+    }
+
+
+def details(found: Sequence[Error]) -> list[dict[str, Any]]:
+    """For the JSON."""
+    return [
+        {
+            "program": one.program,
+            "python": one.version,
+            "function": one.function,
+            "hotspot": one.hotspot,
+            "true_share": round(one.true_share, 5),
+            "share": round(one.share, 5),
+            "share_error_pp": round(one.share_pp, 3),
+            "cpu_seconds_error_pp": round(one.seconds_pp, 3),
+            "share_by_active_samples": round(one.counted_share, 5),
+        }
+        for one in found
+    ]
