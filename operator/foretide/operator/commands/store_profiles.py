@@ -10,11 +10,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from foretide.profiling import codec, files
+from foretide.profiling.profile import BadProfile, Profile, combine
+from foretide.profiling.window import Window
 from foretide.store.errors import StoreRefused
 from foretide.store.profile_client import every
 from foretide.store.profiles import KeptProfile, Kind, ProfiledWorkload, ProfileQuery
 
 from .store_where import add_where, opened_profiles, run, split_name
+
+# What Foretide's own files with profiles end in.
+_OURS = ".ftp"
 
 
 def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,13 +45,19 @@ def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     export = verbs.add_parser(
         "export",
         help="write profiles into files",
-        description="Write each profile of a workload into a file of its own, as it is kept.",
+        description="Write the profiles of a workload as they are kept, each into a file of its "
+        f"own; or all of them into one file, where its name ends in {_OURS}: `foretide profile` "
+        "reads and compares such files.",
     )
     export.add_argument("workload", metavar="NAMESPACE/WORKLOAD")
     _add_query(export)
     export.add_argument("--id", type=int, metavar="N", help="this one only")
     export.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="made if it is not there"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help=f"a folder, made if it is not there, or a file that ends in {_OURS}",
     )
     export.set_defaults(run=_export)
 
@@ -103,19 +115,58 @@ def _list(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     async def work() -> None:
+        output: Path = options.output
+        found: list[KeptProfile] = []
         count = 0
         async with opened_profiles(options) as profiles:
             async for one in every(profiles, _query(options), data=True):
                 if options.id not in (None, one.id):
                     continue
-                options.output.mkdir(parents=True, exist_ok=True)
-                (options.output / _file_name(one)).write_bytes(one.data or b"")
                 count += 1
+                if output.suffix == _OURS:
+                    found.append(one)
+                else:
+                    _write_into(output, one)
         if not count:
             raise StoreRefused("NoProfile", "the store keeps no such profiles")
-        print(f"{count} profiles are in {options.output}.", file=sys.stderr)
+        if output.suffix == _OURS:
+            _write_joined(output, found)
+        print(f"{count} profiles are in {output}.", file=sys.stderr)
 
     return run(work)
+
+
+def _write_into(folder: Path, one: KeptProfile) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _file_name(one)).write_bytes(one.data or b"")
+
+
+def _write_joined(file: Path, found: Sequence[KeptProfile]) -> None:
+    """Write all of them into one file.
+
+    Raises:
+        StoreRefused: one cannot be read, or raw and merged ones would be added up.
+    """
+    windows: list[Window] = []
+    profiles: list[Profile] = []
+    for one in found:
+        try:
+            content = files.read_data(one.data or b"")
+        except BadProfile as error:
+            raise StoreRefused("BadProfile", f"profile {one.id}: {error}") from None
+        if isinstance(content, Profile):
+            profiles.append(content)
+        else:
+            windows += content
+    if windows and profiles:
+        raise StoreRefused(
+            "Malformed", "raw and merged profiles are of the same time: choose with --kind"
+        )
+    if profiles:
+        data = codec.pack_profile(combine(profiles))
+    else:
+        data = codec.pack_windows(sorted(windows, key=lambda window: window.started_at))
+    file.write_bytes(data)
 
 
 def _delete(options: argparse.Namespace) -> int:
@@ -217,4 +268,5 @@ def _file_name(one: KeptProfile) -> str:
     at = f"{datetime.fromtimestamp(one.start, UTC):%Y%m%dT%H%M%SZ}"
     parts = (at, one.target.pod or one.target.workload, one.target.container, one.process)
     named = "-".join(re.sub(r"[^A-Za-z0-9_.-]+", "_", part)[:63] for part in parts if part)
-    return f"{named}-{one.kind}-{one.id}.profile"
+    end = _OURS if one.content_type == codec.CONTENT_TYPE else ".profile"
+    return f"{named}-{one.kind}-{one.id}{end}"
