@@ -51,7 +51,7 @@ def test_nothing_in_the_way(version):
 
 
 def test_own_child_can_be_sampled(run):
-    program = run("print('ready', flush=True); input()")
+    program = run("import time; print('ready', flush=True); time.sleep(60)")
     assert probes.can_attach(program.pid) is None
     facts = probes.look(program.pid)
     assert facts.version == f"3.{sys.version_info.minor}"

@@ -15,7 +15,7 @@ from .marks import Mark
 from .plain import Plain
 from .taking import Taking
 from .target import Target, TargetGone
-from .watchdog import Watchdog
+from .watchdog import Watchdog, shared
 
 _PR_SET_TIMERSLACK = 29
 _MOST_FAILURES = 3  # windows in a row
@@ -44,7 +44,7 @@ class Sampler:
         watchdog: Watchdog | None = None,
     ) -> None:
         """Raises FileNotFoundError where there is no such process."""
-        self._watchdog = watchdog
+        self._watchdog = watchdog or shared()
         self.target = Target(pid)
         self.seconds = seconds
         self.budget = budget or Budget()
@@ -78,16 +78,22 @@ class Sampler:
         _sleep_exactly()
         self.target.begin()
         self._taking = taking = self._start()
-        if self._watchdog is not None:
-            self._watchdog.watch(taking.pid, self.target.pid)
+        self._watchdog.watch(taking.pid, self.target.pid)
         if self.rate is None:
             assert isinstance(taking, Taking)
             self.rate = self._calibrate(taking)
 
     def begin(self) -> None:
-        """Start a window, once it is prepared. Raises FileNotFoundError: the process has ended."""
+        """Start a window; `prepare` first where that has not been done.
+
+        Raises:
+            TargetGone, pyspy.PySpyError: as `prepare` does.
+            FileNotFoundError: the process has just ended.
+        """
+        if self._taking is None:
+            self.prepare()
         taking = self._taking
-        assert taking is not None, "prepare first"
+        assert taking is not None
         assert self.rate is not None
         self.target.begin()
         self._started_at = time.time()
@@ -213,7 +219,6 @@ class Sampler:
     def window(self) -> Window:
         """One whole window. Raises what `begin` and `finish` raise; py-spy has ended then."""
         try:
-            self.prepare()
             self.begin()
             while True:
                 time.sleep(max(0.0, self.due - time.monotonic()))
@@ -231,8 +236,7 @@ class Sampler:
     def _end_taking(self) -> None:
         if self._taking is not None:
             self._taking.close()
-            if self._watchdog is not None:
-                self._watchdog.forget(self._taking.pid)
+            self._watchdog.forget(self._taking.pid)
             self._taking = None
 
 
@@ -260,10 +264,7 @@ def sample(
         FileNotFoundError: there is no such process.
         pyspy.PySpyError: py-spy is missing or cannot attach (`probes.can_attach` says why).
     """
-    with (
-        Watchdog() as watchdog,
-        Sampler(pid, seconds=seconds, budget=budget, labels=labels, watchdog=watchdog) as sampler,
-    ):
+    with Sampler(pid, seconds=seconds, budget=budget, labels=labels) as sampler:
         taken = failures = 0
         while windows is None or taken < windows:
             try:

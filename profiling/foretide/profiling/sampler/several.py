@@ -9,7 +9,6 @@ from .budget import Budget
 from .pyspy import PySpyError
 from .session import Sampler
 from .target import TargetGone
-from .watchdog import Watchdog
 
 
 class NothingToSample(Exception):
@@ -34,35 +33,32 @@ def sample_all(
     """
     whole = budget or Budget()
     known: dict[int, Sampler] = {}
-    with Watchdog() as watchdog:
-        try:
-            number = 0
-            while rounds is None or number < rounds:
-                pids = choose(number)
-                share = replace(whole, cores=whole.cores / max(1, len(pids)))
-                complaints = []
-                samplers = []
-                for pid in pids:
-                    try:
-                        if pid not in known or not known[pid].target.lives():
-                            known[pid] = Sampler(
-                                pid, seconds=seconds, labels=labels, watchdog=watchdog
-                            )
-                        known[pid].budget = share
-                        samplers.append(known[pid])
-                    except OSError as error:
-                        complaints.append(f"{pid}: {error.strerror}")
-                taken = 0
-                for window in _round(samplers, complaints):
-                    taken += 1
-                    yield window
-                if not taken:
-                    raise NothingToSample("; ".join(complaints) or "there is no process to sample")
-                known = {pid: each for pid, each in known.items() if each.target.lives()}
-                number += 1
-        finally:
-            for sampler in known.values():
-                sampler.close()
+    try:
+        number = 0
+        while rounds is None or number < rounds:
+            pids = choose(number)
+            share = replace(whole, cores=whole.cores / max(1, len(pids)))
+            complaints = []
+            samplers = []
+            for pid in pids:
+                try:
+                    if pid not in known or not known[pid].target.lives():
+                        known[pid] = Sampler(pid, seconds=seconds, labels=labels)
+                    known[pid].budget = share
+                    samplers.append(known[pid])
+                except OSError as error:
+                    complaints.append(f"{pid}: {error.strerror}")
+            taken = 0
+            for window in _round(samplers, complaints):
+                taken += 1
+                yield window
+            if not taken:
+                raise NothingToSample("; ".join(complaints) or "there is no process to sample")
+            known = {pid: each for pid, each in known.items() if each.target.lives()}
+            number += 1
+    finally:
+        for sampler in known.values():
+            sampler.close()
 
 
 def _round(samplers: Sequence[Sampler], complaints: list[str]) -> Iterator[Window]:

@@ -9,6 +9,7 @@ As a script it reads orders from standard input: `watch PYSPY TARGET` and `forge
 else is imported, so that it stays small.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -34,6 +35,7 @@ class Watchdog:
             start_new_session=True,
         )
         self.pid = self._process.pid
+        self.pid_of_owner = os.getpid()
 
     def watch(self, pyspy: int, target: int) -> None:
         """From now on this py-spy looks into that process."""
@@ -67,6 +69,17 @@ class Watchdog:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+_shared: "list[Watchdog]" = []
+
+
+def shared() -> Watchdog:
+    """The one of this process, started when it is first asked for. It goes with the process."""
+    if not _shared or _shared[0].pid_of_owner != os.getpid():
+        _shared[:] = [Watchdog()]
+        atexit.register(_shared[0].close)
+    return _shared[0]
 
 
 @dataclass
