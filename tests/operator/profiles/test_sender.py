@@ -108,13 +108,26 @@ async def test_a_window_that_is_read_again_is_kept_once(keeper, store, clock, ta
 
 
 async def test_a_minute_of_which_less_is_read_again_does_not_replace_it_or_come_beside_it(
-    keeper, store, noon, target, window
+    keeper, store, store_settings, clock, sender, noon, target, window
 ):
     keeper.keep(target(), [window(noon + 10), window(noon + 20)])
     await keeper.flush(everything=True)
-    keeper.keep(target(), [window(noon + 20)])  # after a restart, from a log that was rotated
-    await keeper.flush(everything=True)
+    again = ProfileKeeper(lambda: store_settings, lambda: None, clock=clock, sender=sender)
+    again.keep(target(), [window(noon + 20)])  # after a restart, from a log that was rotated
+    await again.flush(everything=True)
     assert [(one.start, one.windows) for one in await kept(store)] == [(noon, 2)]
+
+
+async def test_a_window_that_comes_after_its_minute_was_sent_is_kept_beside_it(
+    keeper, store, clock, noon, target, window
+):
+    """The API server was away for a while, or the node's clock is behind."""
+    clock.now += 600
+    for place in (1, 2, 3):
+        keeper.keep(target(), [window(noon + 10 * place)])
+        await keeper.flush()
+    starts = [(one.start, one.windows) for one in await kept(store)]
+    assert starts == [(noon, 1), (noon + 20, 1), (noon + 30, 1)]
 
 
 async def test_processes_pods_and_minutes_are_kept_apart(keeper, store, noon, target, window):

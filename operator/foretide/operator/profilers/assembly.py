@@ -98,7 +98,8 @@ def store_target(member: Member, pod: PodFacts) -> Target:
         workload=_workload(member, pod),
         container=container.name if container else "",
         pod=pod.name,
-        version=(container.image_id or container.image) if container else "",
+        # A digest stands at the end, and the store takes no more characters.
+        version=(container.image_id or container.image)[-253:] if container else "",
         labels={PROFILER: member.name},
     )
 

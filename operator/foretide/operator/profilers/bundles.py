@@ -8,6 +8,7 @@ from foretide.store.profiles import Target
 
 SECONDS = 60
 _GRACE = 30.0  # windows come when they end, and take their way through the pod's log
+_REMEMBERED = 3_600.0  # a minute that is over gets no windows that are later than this
 _MOST_OPEN = 600  # windows of a minute and a process: ten a second are ever so many
 
 
@@ -16,7 +17,8 @@ class Bundle:
     """Windows of one process that began within one minute, by their start.
 
     `start` (Unix seconds) is the minute's, not the first window's: so it names the same minute when
-    its windows are read again and the log has lost some, and the more complete one is kept.
+    its windows are read again and the log has lost some, and the more complete one is kept. Of
+    windows that come after that minute was closed it is the first one's: they are kept beside it.
     """
 
     target: Target
@@ -38,6 +40,7 @@ class Bundles:
 
     def __init__(self) -> None:
         self._open: dict[_Key, tuple[Target, dict[float, Window]]] = {}
+        self._closed: dict[_Key, float] = {}  # and when, by our clock
 
     def add(self, target: Target, window: Window) -> None:
         """Take in a window; one that is read again from a log is known already."""
@@ -54,7 +57,12 @@ class Bundles:
             for key in self._open
             if everything or now >= (key[2] + 1) * SECONDS + _longest(self._open[key][1]) + _GRACE
         ]
-        return [_bundle(key, *self._open.pop(key)) for key in due]
+        made = []
+        for key in due:
+            made.append(_bundle(key, *self._open.pop(key), late=key in self._closed))
+            self._closed[key] = now
+        self._closed = {key: at for key, at in self._closed.items() if now - at < _REMEMBERED}
+        return made
 
     def __len__(self) -> int:
         return sum(len(windows) for _, windows in self._open.values())
@@ -70,7 +78,8 @@ def _longest(windows: Mapping[float, Window]) -> float:
     return max(window.seconds for window in windows.values())
 
 
-def _bundle(key: _Key, target: Target, windows: Mapping[float, Window]) -> Bundle:
+def _bundle(key: _Key, target: Target, windows: Mapping[float, Window], *, late: bool) -> Bundle:
     _, pid, slot = key
     ordered = tuple(windows[at] for at in sorted(windows))
-    return Bundle(target, pid, float(slot * SECONDS), ordered)
+    start = ordered[0].started_at if late else float(slot * SECONDS)
+    return Bundle(target, pid, start, ordered)
