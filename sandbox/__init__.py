@@ -1,7 +1,8 @@
 """A disposable Kubernetes on one machine, with Prometheus, for the demo, tests and benchmarks.
 
 Real etcd, kube-apiserver, kube-controller-manager, kube-scheduler and Prometheus; KWOK's nodes and
-pods. No Docker, no root, everything on loopback. `python -m sandbox --help` is the command line.
+pods. No Docker, no root, everything on loopback. With root there can be a real node instead, with
+containerd and a kubelet (`sandbox.node`). `python -m sandbox --help` is the command line.
 """
 
 from importlib import import_module

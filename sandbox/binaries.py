@@ -1,4 +1,4 @@
-"""The binaries of the control plane: found at the pinned version, or built with Go.
+"""The binaries of the control plane and a real node: found at the pinned version, or built.
 
 The versions are those in `toolchain/*/go.mod`, and nowhere else.
 """

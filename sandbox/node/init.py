@@ -14,19 +14,23 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from sandbox.node import NODE_NAME
 from sandbox.node.packages import path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x1, 0x2, 0x4, 0x8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 0x20, 0x1000, 0x4000, 0x40000, 0x100000
 
-# What is too large for memory, in the sandbox's folder under these names. The places are the usual
+# What stays out of memory, in the sandbox's folder under these names. The places are the usual
 # ones: a socket's path must be short, and the sandbox's folder may lie deep.
 KEPT = {
-    "containerd": "/var/lib/containerd",
     "kubelet": "/var/lib/kubelet",
     "logs": "/var/log/pods",
 }
+IMAGES = "/var/lib/containerd"
+# With so much to spare, images are in memory, too: to remove them from a busy disk takes seconds.
+SPARE_BYTES = 4 << 30
 
 # https://github.com/kubernetes/kubernetes/blob/v1.35.4/pkg/kubelet/cm/container_manager_linux.go
 KUBELET_WANTS = {
@@ -66,7 +70,11 @@ def arrange(directory: Path) -> None:
         if directory.is_relative_to(covered):
             directory.mkdir(parents=True, exist_ok=True)
             mount(f"/proc/self/fd/{descriptor}", str(directory), flags=MS_BIND)
-    for name, place in KEPT.items():
+    spare = psutil.virtual_memory().available >= SPARE_BYTES
+    if spare:
+        Path(IMAGES).mkdir(parents=True, exist_ok=True)
+        mount("tmpfs", IMAGES, "tmpfs", options="mode=700")
+    for name, place in (KEPT if spare else {**KEPT, "containerd": IMAGES}).items():
         source = directory / "node" / name
         source.mkdir(mode=0o755, parents=True, exist_ok=True)
         Path(place).mkdir(mode=0o755, parents=True, exist_ok=True)
