@@ -261,4 +261,4 @@ def test_addresses_that_another_node_has_are_refused(sandbox, tmp_path):
     assert done.returncode == 1
     # These words make the supervisor choose others.
     assert "address already in use" in done.stdout
-    assert NODE_NAME in sandbox.kubectl("get", "--raw", f"/api/v1/nodes/{NODE_NAME}/proxy/pods")
+    assert sandbox.kubectl("get", "--raw", f"/api/v1/nodes/{NODE_NAME}/proxy/healthz") == "ok"
