@@ -15,13 +15,12 @@ from pathlib import Path
 import psutil
 
 from sandbox.errors import SandboxError
-from sandbox.node import cgroups
+from sandbox.node import NAMESPACES, cgroups
 from sandbox.node.addresses import Addresses
 from sandbox.node.packages import path
 from sandbox.node.record import Record, write_record
 from sandbox.process import identity, spawn
 
-NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 # The supervisor knows these words: other addresses are chosen.
 ADDRESS_IN_USE = "address already in use"
 # How long an earlier node on the same addresses may take to go.
