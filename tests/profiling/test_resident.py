@@ -11,7 +11,8 @@ import pytest
 
 from foretide.profiling import resident
 from foretide.profiling.events import Event, Kind, read_events, to_line
-from foretide.profiling.resident import Order, Resident, SamplingRefused
+from foretide.profiling.orders import Order, SamplingRefused
+from foretide.profiling.resident import Resident
 
 
 class Double:

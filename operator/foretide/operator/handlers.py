@@ -71,6 +71,7 @@ def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf
 def _watch_profilers(registry: kopf.OperatorRegistry, profilers: ProfilerFleet) -> None:
     @kopf.on.event(GROUP, VERSION, PROFILERS, registry=registry)
     async def profiler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+        profilers.is_watched = True
         if event.get("type") == "DELETED":
             profilers.remove(body["metadata"]["uid"])
         else:

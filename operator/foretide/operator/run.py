@@ -110,6 +110,7 @@ async def run(options: RunOptions) -> int:
         announce=announce,
         may_write=may_write,
         observe=telemetry.observe_profiles,
+        namespaces=options.namespaces,
     )
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")

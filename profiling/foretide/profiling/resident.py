@@ -10,7 +10,6 @@ Standard library only.
 
 import argparse
 import contextlib
-import json
 import os
 import queue
 import signal
@@ -20,61 +19,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from .events import Event, Kind, to_line
+from .orders import Order, SamplingRefused
 
-# A first look at how things stand is worth more than a long first window.
-FIRST_WINDOW = 5.0
 _TURN_PERIOD = 5.0
 _LONGEST_ORDER = 4_096
 _CREDENTIALS = struct.Struct("3i")
 
 
-@dataclass(frozen=True)
-class Order:
-    """What to sample: for `seconds` (None: until told otherwise), in windows of so many seconds."""
-
-    run: str = ""
-    seconds: float | None = None
-    rate: float = 20.0
-    window: float = 10.0
-    locals: bool = False
-    container_id: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    def changed_by(self, text: str) -> "Order":
-        """The same with what an order says.
-
-        Raises:
-            ValueError: it is no order.
-        """
-        said = json.loads(text)
-        if not isinstance(said, dict) or said.keys() - {"run", "seconds", "rate", "window"}:
-            raise ValueError("an order has run, seconds, rate and window")
-        numbers = {key: float(said[key]) for key in ("seconds", "rate", "window") if key in said}
-        if any(not 0 < number <= 86_400 for number in numbers.values()):
-            raise ValueError("seconds, rate and window are positive, and a day at the most")
-        return replace(
-            self,
-            run=str(said.get("run", "")),
-            seconds=numbers.get("seconds", self.seconds),
-            rate=numbers.get("rate", self.rate),
-            window=numbers.get("window", self.window),
-        )
-
-
 # Samples once: yields packed lines until the order is done or the event is set.
 Sampling = Callable[[Order, threading.Event], Iterator[str]]
-
-
-class SamplingRefused(Exception):
-    """The application cannot be looked into; `reason` is for machines."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class Resident:

@@ -1,17 +1,25 @@
 """Holds a Profiler's profile against its baseline."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from foretide.profiling.compare import compare
+from foretide.profiling.comparison import Change, Comparison, Verdict
 from foretide.profiling.window import Window
 
 from ..api.profiler import BaselineSpec, ProfilerSpec
+from ..api.profiler_status import MOST_EVIDENCE, VerdictStatus
 from ..conditions import Condition
 from .member import Member
 from .telling import COMPARED
 
 Json = dict[str, Any]
+
+_LONGEST = 400
+# Comparing takes CPU: while a run goes on, so often at the most (seconds).
+_EVERY = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +61,35 @@ class Comparer:
             which = "before" if not before else "now"
             message = f"there is no profile of {which} yet"
             return Compared(condition=Condition(COMPARED, None, "NothingToCompare", message))
-        return Compared()
+        key = (len(before), before[-1].started_at, len(after), after[-1].started_at)
+        known = member.compared
+        if known is None or (known[0] != key and self._is_due(member, now - known[1])):
+            found = await asyncio.to_thread(compare, before, after)
+            known = member.compared = (key, now, _told(found))
+        told: Compared = known[2]
+        return told
+
+    def _is_due(self, member: Member, age: float) -> bool:
+        return age >= _EVERY or member.finished_at is not None
+
+
+def _told(found: Comparison) -> Compared:
+    functions = [_of_function(it) for it in found.changes if it.significant]
+    message = found.reason
+    if found.missing is not None:
+        message += f"; {found.missing:.0f} s more of profile are needed on each side"
+    verdict = VerdictStatus(
+        verdict=str(found.verdict),
+        message=message[:_LONGEST],
+        functions=functions[:MOST_EVIDENCE] or None,
+    )
+    enough = found.verdict is not Verdict.INSUFFICIENT_DATA
+    return Compared(
+        {"verdict": verdict.model_dump(by_alias=True, mode="json")},
+        Condition(COMPARED, enough or None, str(found.verdict), message[:_LONGEST]),
+    )
+
+
+def _of_function(change: Change) -> str:
+    before, after = 100 * change.total_before, 100 * change.total_after
+    return f"{change.function.name}: {before:.1f} % before, {after:.1f} % after"[:_LONGEST]

@@ -18,11 +18,15 @@ _LAST_WORD = 10.0
 
 
 class ProfilerFleet:
-    """Profilers by uid. `reconciler` is set once, right after both exist: each needs the other."""
+    """Profilers by uid. `reconciler` is set once, right after both exist: each needs the other.
+
+    `is_watched` says whether a watch has told of any.
+    """
 
     reconciler: ProfilerReconciler
 
     def __init__(self) -> None:
+        self.is_watched = False
         self._members: dict[str, tuple[Member, asyncio.Task[None], asyncio.Event]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 

@@ -91,6 +91,7 @@ class Member:
     noticed: Any = None
     announced: dict[str, tuple[str, str]] = field(default_factory=dict)
     judged: tuple[Any, float, Json] | None = None
+    compared: tuple[Any, float, Any] | None = None
     rolled_out: str = ""
 
     @classmethod
@@ -108,6 +109,7 @@ class Member:
         self.body = body
         self.generation = body["metadata"].get("generation")
         self.noticed = None
+        self.compared = None  # with another baseline, say
         try:
             self.spec = ProfilerSpec.model_validate(body.get("spec") or {})
         except ValidationError as error:

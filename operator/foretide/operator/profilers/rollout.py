@@ -21,6 +21,8 @@ Json = dict[str, Any]
 __all__ = ["SIDECAR", "has_sidecar", "profiler_of", "with_sidecar", "without_sidecar"]
 
 MANAGER = "foretide-profiler"
+# On workloads whose template was changed, so that they are found again.
+LABEL = "foretide.dev/profiled"
 APPLY = "application/apply-patch+yaml"
 # Kinds whose pods come from a template at spec.template.
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -47,7 +49,7 @@ def with_sidecar(
         return found
     sidecar = containers.sidecar(template, found.target, found.accesses[0], order)
     return {
-        **_head(ref),
+        **_head(ref, labels={LABEL: "true"}),
         "spec": {
             "template": {
                 "metadata": {"annotations": {PROFILER: profiler}},
@@ -77,5 +79,9 @@ def has_sidecar(template: Mapping[str, Any]) -> bool:
     return any(it["name"] == SIDECAR for it in spec.get("initContainers") or ())
 
 
-def _head(ref: ScaleTargetRef) -> Json:
-    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
+def _head(ref: ScaleTargetRef, **meta: Json) -> Json:
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "metadata": {"name": ref.name, **meta},
+    }

@@ -1,12 +1,13 @@
 """Everything about Profilers that an operator runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..cluster import KubernetesCluster
 from ..rollups import StoreState
 from ..settings import SettingsHolder
 from .assembly import assemble
+from .census import ProfilerCensus
 from .door import KubernetesPods
 from .fleet import ProfilerFleet
 from .history import History
@@ -26,6 +27,7 @@ class Profiling:
         announce: Announce,
         may_write: Callable[[], bool],
         observe: Callable[[str, StoreState], None],
+        namespaces: Iterable[str] = (),
     ) -> None:
         """`may_write` says whether this operator leads; without that nothing is changed. `observe`
         is told how sending profiles goes.
@@ -35,10 +37,12 @@ class Profiling:
             lambda: settings.current.store, lambda: settings.current.pyroscope, observe=observe
         )
         self._merger = ProfileMerger(lambda: settings.current.store)
+        pods = KubernetesPods(cluster)
+        self._census = ProfilerCensus(cluster, pods, self.fleet, namespaces, may_write)
         assemble(
             self.fleet,
             cluster=cluster,
-            pods=KubernetesPods(cluster),
+            pods=pods,
             settings=settings,
             announce=announce,
             may_write=may_write,
@@ -48,7 +52,7 @@ class Profiling:
 
     async def run(self) -> None:
         """What goes on in the background while this operator leads, for ever."""
-        await asyncio.gather(self.keeper.run(), self._merger.run())
+        await asyncio.gather(self.keeper.run(), self._merger.run(), self._census.keep())
 
     async def aclose(self) -> None:
         """Send what waits, and close all connections."""

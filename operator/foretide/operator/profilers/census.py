@@ -1,0 +1,91 @@
+"""Now and then, what is thought to exist is held against what does.
+
+A watch that breaks loses the deletions of its gap, and a kind that is installed while the operator
+runs may never be watched at all (see the census of PredictiveScalers). Templates that carry the
+sidecar of a Profiler that is gone are given back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from urllib.parse import quote, urlencode
+
+from ..api.crds import GROUP, PROFILERS, VERSION
+from ..api.predictivescaler import ScaleTargetRef
+from ..cluster import Cluster, ClusterError, listed
+from . import rollout, rollouts
+from .door import Pods
+from .fleet import ProfilerFleet
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two looks: while no watch has told of any Profiler, and after that.
+_SOON, _LATER = 5.0, 60.0
+_TYPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Profiler"}
+
+
+class ProfilerCensus:
+    """Counts Profilers in the given namespaces (none: all of them)."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        pods: Pods,
+        fleet: ProfilerFleet,
+        namespaces: Iterable[str],
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._cluster = cluster
+        self._pods = pods
+        self._fleet = fleet
+        self._namespaces = tuple(namespaces)
+        self._may_write = may_write
+        self._trouble = ""
+
+    async def keep(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            try:
+                await self.take()
+                self._trouble = ""
+            except ClusterError as error:
+                if error.reason != self._trouble:
+                    logger.warning("Profilers cannot be counted for now: %s", error.message)
+                self._trouble = error.reason
+            except Exception:  # a mistake of ours must not end it for good
+                if self._trouble != "Internal":
+                    logger.exception("Profilers cannot be counted for now")
+                self._trouble = "Internal"
+            await asyncio.sleep(_LATER if self._fleet.is_watched else _SOON)
+
+    async def take(self) -> None:
+        """Look after what was overlooked, drop what is gone, give back what nobody holds.
+
+        Raises:
+            ClusterError: the API server does not say what there is; nothing is changed then.
+        """
+        # Before the list: what is created meanwhile is not in it, and must not count as gone.
+        known = {member.uid for member in self._fleet}
+        items = listed(self._cluster, f"{GROUP}/{VERSION}", PROFILERS, self._namespaces)
+        found = [{**_TYPE, **item} async for item in items]
+        for uid in known - {item["metadata"]["uid"] for item in found}:
+            self._fleet.remove(uid)
+        for item in found:
+            self._fleet.upsert(item)
+        names = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found}
+        if self._may_write():
+            await self._give_back(names)
+
+    async def _give_back(self, names: set[tuple[str, str]]) -> None:
+        """Give back the templates of Profilers that are gone."""
+        wanted = urlencode({"labelSelector": rollout.LABEL})
+        for kind in rollout.KINDS:
+            for root in [f"/namespaces/{quote(it)}" for it in self._namespaces] or [""]:
+                path = f"/apis/apps/v1{root}/{kind.lower()}s?{wanted}"
+                for item in (await self._cluster.request("GET", path))["items"]:
+                    meta = item["metadata"]
+                    holder = rollout.profiler_of(item["spec"]["template"])
+                    if (meta["namespace"], holder) in names:
+                        continue
+                    ref = ScaleTargetRef(kind=kind, name=meta["name"])
+                    await rollouts.give_back(self._pods, meta["namespace"], ref)

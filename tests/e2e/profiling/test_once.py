@@ -1,0 +1,104 @@
+"""Mode Once on a real node: attached without a restart, under `restricted`, or refused with why."""
+
+import time
+
+
+def test_a_restricted_pod_is_profiled_within_seconds_and_not_restarted(shop, operator):
+    shop.enforce("restricted")
+    shop.deploy()
+    before = shop.restarts()
+    began = time.monotonic()
+    shop.profile(duration="30s")
+    shop.wait_for(lambda: shop.status().get("profile"), within=60)
+    took = time.monotonic() - began
+    status = shop.await_done()
+    assert took <= 15, took
+    assert shop.restarts() == before == {next(iter(before)): 0}
+    assert status["pods"][0]["route"] == "EphemeralContainer"
+    assert status["bound"]["kind"]
+    assert status["podsSummary"] == "1/1"
+
+
+def test_another_run_uses_the_same_container_and_detaching_leaves_no_process(shop, operator):
+    shop.deploy()
+    shop.profile()
+    first = shop.await_done()
+    shop.profile(run="again")
+    shop.wait_for(lambda: shop.status().get("runKey") != first["runKey"])
+    second = shop.await_done()
+    assert second["profile"]["start"] > first["profile"]["start"]
+    assert list(shop.samplers().values()) == ["running"]
+    shop.namespace.kubectl("delete", "prof", "shop")
+    shop.wait_for(lambda: list(shop.samplers().values()) == ["terminated"])
+    assert list(shop.restarts().values()) == [0]
+
+
+def test_a_restarted_operator_finds_the_run_again(shop, operator):
+    shop.deploy()
+    shop.profile(duration="20s")
+    shop.wait_for(lambda: shop.status().get("profile"))
+    operator.kill()
+    operator.start()
+    status = shop.await_done()
+    assert status["pods"][0]["windows"] >= 2
+    assert len(shop.samplers()) == 1
+
+
+def test_a_user_that_only_the_image_knows_is_found_out(shop, operator):
+    shop.deploy(security={})  # the image's user is root
+    shop.profile()
+    status = shop.await_done()
+    assert status["users"] == {shop.python.reference: "0:0"}
+    assert list(shop.samplers().values()) == ["terminated", "running"]
+
+
+def test_two_of_five_pods_are_profiled(shop, operator):
+    shop.deploy(replicas=5)
+    shop.profile(pods=2)
+    status = shop.await_done()
+    assert (status["podsMatched"], status["podsProfiled"]) == (5, 2)
+    assert len(shop.samplers()) == 2
+
+
+def test_what_cannot_be_profiled_says_why_and_what_to_do(shop, operator):
+    shop.deploy(security={"runAsUser": 0, "privileged": True})
+    shop.profile()
+    found = shop.await_condition("Attached", "False", "MoreCapabilities")
+    assert "privileged" in found["message"]
+    assert "SysPtrace" in found["message"]
+    shop.profile(capability="SysPtrace")
+    assert shop.await_done()["podsProfiled"] == 1
+
+
+def test_what_admission_forbids_is_quoted(shop, operator):
+    # Root from before the namespace became restricted: its sampler would have to be root too.
+    shop.deploy(security={"runAsUser": 0})
+    shop.enforce("restricted")
+    shop.profile()
+    found = shop.await_condition("Attached", "False", "PolicyForbids")
+    assert 'violates PodSecurity "restricted' in found["message"]
+    assert "runAsUser" in found["message"]
+    assert shop.samplers() == {}
+
+
+def test_what_is_no_python_is_told(shop, operator):
+    shop.namespace.apply(sleeper(shop.python.reference))
+    shop.wait_for(lambda: shop.pods("sleeper")[0]["status"]["phase"] == "Running")
+    shop.profile(selector={"matchLabels": {"app": "sleeper"}})
+    found = shop.await_condition("Attached", "False", "NotPython")
+    assert "Python" in found["message"]
+
+
+def sleeper(reference):
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "sleeper", "labels": {"app": "sleeper"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsUser": 1000, "runAsGroup": 1000},
+            "containers": [
+                {"name": "app", "image": reference, "command": ["sh", "-c", "sleep 600; true"]}
+            ],
+        },
+    }
