@@ -112,6 +112,26 @@ def test_a_thread_that_is_woken_and_waits_for_a_core_has_not_begun_to_work(windo
     assert cost(costs, "work").self_cpu == pytest.approx(1.0)
 
 
+def test_a_thread_that_was_never_seen_at_work_spent_its_time_as_its_kin_did(window, thread):
+    """Its few samples are all of its wait, but it used half a second."""
+    rich = thread({"run;work:1": (90, 90), "run;wait:2": (110, 0)}, cpu=4.0, name="job_1", tid=1)
+    poor = thread({"run;wait:2": (6, 0)}, cpu=0.5, name="job_2", tid=2)
+    other = thread({"main;elsewhere:3": (50, 50)}, cpu=1.0, name="Main", tid=3)
+    costs = attribute(window(rich, poor, other, source={"2": "queue.get()"}))
+    assert cost(costs, "work").self_cpu == pytest.approx(4.5)
+    assert cost(costs, "elsewhere").self_cpu == pytest.approx(1.0)
+    assert costs.cpu_seconds == pytest.approx(5.5)
+
+
+def test_a_window_with_hardly_a_sample_at_work_is_read_by_the_others(window, thread):
+    seen = {"run;work:1": (90, 90), "run;wait:2": (110, 0)}
+    source = {"2": "queue.get()"}
+    full = window(thread(seen, cpu=4.0), source=source)
+    thin = window(thread({"run;wait:2": (6, 0)}, cpu=0.5), source=source, sample_count=6)
+    assert cost(attribute([full, thin]), "work").self_cpu == pytest.approx(4.5)
+    assert cost(attribute(thin), "wait").self_cpu == pytest.approx(0.5)
+
+
 STACKS = st.lists(st.sampled_from("abcd"), min_size=1, max_size=8).map(
     lambda parts: ";".join(f"{part}:{ord(part)}" for part in parts)
 )

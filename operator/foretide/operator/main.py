@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from .commands import adopt, backtest, store
+from .commands import adopt, backtest, profile, store
 from .commands.telling import fail, missing
 
 
@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     backtest.add_parser(commands)
     adopt.add_parser(commands)
     store.add_parser(commands)
+    profile.add_parser(commands)
     return parser
 
 

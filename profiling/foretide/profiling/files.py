@@ -23,6 +23,8 @@ from .formats.metric import Metric
 from .formats.parsing import read_json
 from .packing import MOST_BYTES, inflate
 from .profile import BadProfile, Profile, merge
+from .sampler import wire
+from .sampler.wire import MARKER
 from .window import Window
 
 _GZIP = b"\x1f\x8b"
@@ -154,6 +156,12 @@ def _from_json(plain: Any) -> Profile:
 
 
 def _from_text(data: bytes) -> Profile | tuple[Window, ...]:
+    """Collapsed stacks, or the log of a sampler with its windows among other lines."""
+    if MARKER.encode() in data:
+        windows = tuple(wire.read_windows(data.decode("utf-8", "replace").splitlines()))
+        if not windows:
+            raise BadProfile("it has no whole window: the log is cut off, or none was finished")
+        return windows
     return collapsed.load(data)
 
 

@@ -4,15 +4,13 @@ Stacks are merged by thread pool and by what their threads did there. From windo
 scaled to the CPU time that was measured; from a file of another tool, what that file counts.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 
 from .attribution import Costs, Summing
 from .states import waits
-from .weights import Weight, native_cpu_seconds, weigh
+from .weights import Weight, native_cpu_seconds, pool_of, weigh
 from .window import Frame, ThreadState, Window
 
 
@@ -255,12 +253,6 @@ def costs_of(profile: Profile) -> Costs:
     for entry in profile.entries:
         summing.add(frames[entry.stack], entry.cpu, entry.wall, entry.samples)
     return summing.costs(profile.seconds, profile.native_cpu_seconds)
-
-
-@lru_cache(maxsize=4096)
-def pool_of(name: str) -> str:
-    """A thread's pool: its name with a star for each number that tells it from its kin."""
-    return re.sub(r"(?<=[-_ ])\d+(?=$|[ _)(-])", "*", name)
 
 
 def shared_labels(several: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -7,10 +7,17 @@ core (schedstat). So samples are post-stratified (Holt and Smith, "Post Stratifi
 the rest of its time among those that were not. How likely a stack was on the CPU comes from how
 often the sampler saw it active, and from its leaf (`leaves.py`): a line that sleeps is not, however
 active it looked a moment before it was stopped.
+
+A thread that was hardly ever seen at work says little of what its CPU seconds were spent on. Such
+strata are collapsed, as surveys do (Cochran, "Sampling Techniques", 1977, section 5A.12): its
+seconds go to what the threads of its pool did in that window, or else in all windows.
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .leaves import WAITING, Leaf, leaves_of
 from .window import Frame, Samples, Thread, ThreadState, Window
@@ -22,6 +29,8 @@ _READS = 0.1
 # In samples: how much a line's share elsewhere counts beside that in its thread, and what other
 # lines show beside that.
 _PRIOR = 4.0
+# Samples at work that a stratum must have to stand by itself.
+_LEAST = 5.0
 # CPU seconds for going to sleep and waking up again, at the most: it is the kernel's time, and
 # that of caches that are cold (Li, Ding and Shen, "Quantifying the cost of context switch", 2007).
 _SWITCH = 20e-6
@@ -49,14 +58,26 @@ def weigh(windows: Sequence[Window]) -> tuple[tuple[Weight, ...], ...]:
     """The weights of each window's samples, in their order.
 
     Windows of one workload are best weighed together: what they have shown of a line counts for
-    all of them. A thread's weights sum up to its CPU seconds, and to how long it lived.
+    all of them. All weights sum up to the threads' CPU seconds, and to how long they lived.
     """
-    leaves = [leaves_of(window) for window in windows]
     seen = _seen(windows)
-    return tuple(
-        _weigh_window(window, of_stack, seen)
-        for window, of_stack in zip(windows, leaves, strict=True)
-    )
+    strata: list[_Stratum] = []
+    weights = [[Weight(0.0, 0.0, 0.0)] * len(window.samples) for window in windows]
+    for number, window in enumerate(windows):
+        strata += _strata(number, window, seen)
+    moved = _collapsed(strata)
+    for stratum in strata:
+        for at, index in enumerate(stratum.indices):
+            runqueue = stratum.runqueue[at]
+            cpu = stratum.waits[at] + stratum.works[at] + moved.get((stratum.number, index), 0.0)
+            weights[stratum.number][index] = Weight(cpu, runqueue, cpu + runqueue + stratum.off[at])
+    return tuple(tuple(of_window) for of_window in weights)
+
+
+@lru_cache(maxsize=4096)
+def pool_of(name: str) -> str:
+    """A thread's pool: its name with a star for each number that tells it from its kin."""
+    return re.sub(r"(?<=[-_ ])\d+(?=$|[ _)(-])", "*", name)
 
 
 def native_cpu_seconds(window: Window) -> float:
@@ -83,30 +104,90 @@ def _add(seen: _Seen, one: Samples) -> None:
         seen.asked += one.count
 
 
-def _weigh_window(
-    window: Window, leaves: tuple[Leaf, ...], seen: dict[Frame, _Seen]
-) -> tuple[Weight, ...]:
+@dataclass(slots=True)
+class _Stratum:
+    """The samples of one thread in one window, by their index in it, and what they stand for.
+
+    `working` CPU seconds are to be shared out by `likely`, or have been: then they are in `works`.
+    `seconds` is what a sample of its window stands for.
+    """
+
+    number: int
+    pool: str
+    seconds: float
+    indices: list[int]
+    likely: list[float]
+    evidence: float
+    working: float
+    waits: list[float]
+    runqueue: list[float]
+    off: list[float]
+    counts: list[int]
+    works: list[float] = field(default_factory=list)
+
+    def share_out(self) -> None:
+        """By its own samples."""
+        self.works = [self.working * one for one in _normal(self.likely, self.counts)]
+        self.working = 0.0
+
+
+def _collapsed(strata: Sequence[_Stratum]) -> dict[tuple[int, int], float]:
+    """Share out the working seconds; what strata leave to others, by window and sample."""
+    moved: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for stratum in strata:
+        stratum.works = [0.0] * len(stratum.indices)
+        if stratum.evidence >= _LEAST:
+            stratum.share_out()
+    for scope in (lambda one: (one.pool, one.number), lambda one: one.pool):
+        groups: defaultdict[object, list[_Stratum]] = defaultdict(list)
+        for stratum in strata:
+            groups[scope(stratum)].append(stratum)
+        for group in groups.values():
+            left = sum(one.working for one in group)
+            if left > 0 and sum(one.evidence for one in group) >= _LEAST:
+                _move(group, left, moved)
+    for stratum in strata:
+        if stratum.working > 0:
+            stratum.share_out()
+    return moved
+
+
+def _move(
+    group: Sequence[_Stratum], left: float, moved: defaultdict[tuple[int, int], float]
+) -> None:
+    total = sum(one.seconds * likely for one in group for likely in one.likely)
+    for one in group:
+        one.working = 0.0
+        for index, likely in zip(one.indices, one.likely, strict=True):
+            moved[one.number, index] += left * one.seconds * likely / total
+
+
+def _strata(number: int, window: Window, seen: dict[Frame, _Seen]) -> list[_Stratum]:
+    """The strata of a window."""
+    leaves = leaves_of(window)
     by_thread: dict[int, list[int]] = {}
     for index, one in enumerate(window.samples):
-        by_thread.setdefault(one.thread, []).append(index)
-    weights = [Weight(0.0, 0.0, 0.0)] * len(window.samples)
-    for thread_index, indices in by_thread.items():
-        mine = [window.samples[index] for index in indices]
-        chances = _chances(window, mine, leaves, seen)
-        shared = _share_out(window, window.threads[thread_index], mine, chances)
-        for index, weight in zip(indices, shared, strict=True):
-            weights[index] = weight
-    return tuple(weights)
+        if one.count > 0:
+            by_thread.setdefault(one.thread, []).append(index)
+    return [
+        _stratum(number, window, window.threads[thread], indices, leaves, seen)
+        for thread, indices in by_thread.items()
+    ]
 
 
-def _share_out(
-    window: Window, thread: Thread, mine: Sequence[Samples], chances: Sequence[float | None]
-) -> list[Weight]:
-    """The thread's seconds, shared out among its samples; a chance of None: a line that waits."""
+def _stratum(
+    number: int,
+    window: Window,
+    thread: Thread,
+    indices: list[int],
+    leaves: tuple[Leaf, ...],
+    seen: dict[Frame, _Seen],
+) -> _Stratum:
+    """A thread's seconds, as far as they can be shared out among its own samples."""
+    mine = [window.samples[index] for index in indices]
+    chances = _chances(window, mine, leaves, seen)
     counts = [one.count for one in mine]
     total = sum(counts)
-    if total == 0:
-        return [Weight(0.0, 0.0, 0.0) for _ in counts]
     # A thread that came or went within the window was there for a part of it only, and no less
     # than it used.
     seen_for = window.seconds * min(1.0, total / max(window.sample_count, 1))
@@ -115,29 +196,39 @@ def _share_out(
         count if chance is None else 0 for count, chance in zip(counts, chances, strict=True)
     ]
     switching = _switching(thread, sum(waiting), total, mine)
-    working = thread.cpu_seconds - switching
     woken = _woken(thread, mine, wall)
-    busy = working + thread.runqueue_seconds - woken
-    likely = [chance or 0.0 for chance in chances]
-    on = _calibrated(counts, likely, busy / wall if wall else 0.0)
-    on_shares = _normal([count * one for count, one in zip(counts, likely, strict=True)], counts)
-    off_shares = _normal(
-        [count * (1 - chance) for count, chance in zip(counts, on, strict=True)], counts
-    )
-    wait_shares = _normal(waiting, counts)
+    chance_of = [chance or 0.0 for chance in chances]
+    likely = [count * chance for count, chance in zip(counts, chance_of, strict=True)]
+    busy = thread.cpu_seconds - switching + thread.runqueue_seconds - woken
+    on = _calibrated(counts, chance_of, busy / wall if wall else 0.0)
+    away = _normal([count * (1 - one) for count, one in zip(counts, on, strict=True)], counts)
+    here = _normal(likely, counts)
     off = wall - thread.cpu_seconds - thread.runqueue_seconds
-    weights = []
-    for here, away, wait in zip(on_shares, off_shares, wait_shares, strict=True):
-        cpu = working * here + switching * wait
-        runqueue = (thread.runqueue_seconds - woken) * here + woken * away
-        weights.append(Weight(cpu, runqueue, cpu + runqueue + off * away))
-    return weights
+    at_work = thread.runqueue_seconds - woken
+    return _Stratum(
+        number=number,
+        pool=pool_of(thread.name),
+        seconds=window.seconds / max(window.sample_count, 1),
+        indices=indices,
+        likely=likely,
+        evidence=sum(_evidence(one, chance) for one, chance in zip(mine, chances, strict=True)),
+        working=thread.cpu_seconds - switching,
+        waits=[switching * one for one in _normal(waiting, counts)],
+        runqueue=[at_work * a + woken * b for a, b in zip(here, away, strict=True)],
+        off=[off * one for one in away],
+        counts=counts,
+    )
+
+
+def _evidence(one: Samples, chance: float | None) -> float:
+    """Samples that tell what a thread does when it is at work."""
+    if chance is None:
+        return 0.0
+    return float(one.count if one.active is None else one.active)
 
 
 def _switching(thread: Thread, waiting: int, total: int, mine: Sequence[Samples]) -> float:
     """CPU seconds that lines that wait used, for going to sleep and waking up."""
-    if waiting == total:
-        return thread.cpu_seconds
     active = sum(one.active or 0 for one in mine)
     share = waiting / max(total - active, waiting, 1)
     most = min(thread.system_seconds, thread.voluntary_switches * _SWITCH)

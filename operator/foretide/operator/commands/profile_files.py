@@ -1,0 +1,160 @@
+"""`foretide profile report`, `flame`, `compare` and `convert`: what recordings say."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .profile_running import running
+from .profile_sampling import open_source
+from .telling import Refused
+
+if TYPE_CHECKING:
+    from foretide.profiling.profile import Profile
+    from foretide.profiling.window import Window
+
+_REGRESSED, _INSUFFICIENT = 1, 3
+
+
+@running
+def report(options: argparse.Namespace) -> int:
+    """Where the time goes, as text."""
+    from foretide.profiling.profile import Profile
+    from foretide.profiling.report import report as report_windows
+    from foretide.profiling.report import report_of
+
+    if options.limit < 1:
+        raise Refused("--limit must be 1 at least")
+    check_writable(options.json)
+    found = _open(options)
+    if isinstance(found, Profile):
+        print(report_of(found, limit=options.limit), end="")
+    else:
+        print(report_windows(found, limit=options.limit), end="")
+    if options.json:
+        write(options.json, _figures(found).encode())
+    return 0
+
+
+@running
+def flame(options: argparse.Namespace) -> int:
+    """A flame graph, or one of what has changed."""
+    from foretide.profiling.files import read_profile
+    from foretide.profiling.flame import differential, flame_graph
+    from foretide.profiling.profile import Profile, merge
+
+    check_writable(options.output)
+    before = read_profile(options.before) if options.before else None
+    found = _open(options)
+    profile = found if isinstance(found, Profile) else merge(found)
+    if before is not None and before.unit is not profile.unit:
+        raise Refused(f"{options.before} counts {before.unit}, the other one {profile.unit}")
+    title = options.title or profile.command or Path(options.source).name
+    if before is None:
+        page = flame_graph(profile, title)
+    else:
+        page = differential(before, profile, options.title or f"{title}: before and after")
+    write(options.output, page.encode("utf-8", "replace"))
+    print(f"{options.output}: {len(page) / 1e6:.1f} MB, open it in a browser")
+    return 0
+
+
+@running
+def compare(options: argparse.Namespace) -> int:
+    """The verdict on a fix."""
+    from foretide.profiling.compare import compare as compare_windows
+    from foretide.profiling.comparison import Verdict, render
+    from foretide.profiling.files import read_windows
+
+    requests = _requests(options.requests)
+    check_writable(options.json)
+    before, after = read_windows(options.before), read_windows(options.after)
+    found = compare_windows(before, after, requests=requests, function=options.function)
+    print(render(found), end="")
+    if options.json:
+        text = json.dumps(dataclasses.asdict(found), indent=1, default=str)
+        write(options.json, f"{text}\n".encode())
+    if options.check and found.verdict is Verdict.REGRESSED:
+        return _REGRESSED
+    return _INSUFFICIENT if options.check and found.verdict is Verdict.INSUFFICIENT_DATA else 0
+
+
+@running
+def convert(options: argparse.Namespace) -> int:
+    """One format into another."""
+    from foretide.profiling.files import SUFFIXES, format_of, read_file, write_profile
+    from foretide.profiling.formats.metric import Metric
+
+    kind = format_of(options.output)
+    if kind is None:
+        raise Refused(f"{options.output}: its name must end in one of {', '.join(SUFFIXES)}")
+    check_writable(options.output)
+    found = read_file(options.input)
+    metric = Metric(options.metric) if options.metric else None
+    data = write_profile(found, kind, metric)
+    write(options.output, data)
+    print(f"{options.output}: {kind}, {len(data):,} bytes")
+    return 0
+
+
+def check_writable(path: Path | None) -> None:
+    """See that a file can be written, before half a minute is spent for it.
+
+    Raises:
+        Refused: it cannot.
+    """
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        was_there = path.exists()
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+    except OSError as error:
+        raise Refused(f"cannot write {path}: {error.strerror}") from None
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file.
+
+    Raises:
+        Refused: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise Refused(f"cannot write {path}: {error.strerror}") from None
+
+
+def _open(options: argparse.Namespace) -> "Profile | tuple[Window, ...]":
+    return open_source(
+        options.source, seconds=options.seconds, rate=options.rate, children=options.children
+    )
+
+
+def _requests(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        before, after = (float(part) for part in text.split(","))
+    except ValueError:
+        before = after = 0.0
+    if not (0 < before < float("inf") and 0 < after < float("inf")):
+        raise Refused("--requests wants two numbers above 0, before and after: 1200,1180")
+    return before, after
+
+
+def _figures(found: "Profile | tuple[Window, ...]") -> str:
+    from foretide.profiling.bound import bound
+    from foretide.profiling.hotspots import By, hotspots, hotspots_of
+    from foretide.profiling.profile import Profile
+
+    figures: dict[str, Any] = {}
+    if isinstance(found, Profile):
+        figures = {str(by): dataclasses.asdict(hotspots_of(found, by)) for by in By}
+    else:
+        figures = {str(by): dataclasses.asdict(hotspots(found, by)) for by in By}
+        figures["bound"] = dataclasses.asdict(bound(found))
+    return json.dumps(figures, indent=1) + "\n"

@@ -1,0 +1,208 @@
+"""What a profile says, as text that people read: where the time goes, and how sure that is.
+
+Names come from the profiled program; what could move a terminal's cursor is taken out of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from .attribution import Function
+from .bound import Bound, Kind, bound
+from .hotspots import By, GroupShare, Hotspot, Hotspots, hotspots, hotspots_of
+from .idle import is_idle
+from .profile import Profile, Unit, merge
+from .window import ThreadState, Window
+
+_WAITS = {
+    ThreadState.GIL: "for the GIL",
+    ThreadState.LOCK: "for locks",
+    ThreadState.DISK: "for disks",
+    ThreadState.NETWORK: "for the network",
+    ThreadState.POLL: "for any of several descriptors",
+    ThreadState.SLEEP: "asleep",
+    ThreadState.CHILD: "for other processes",
+    ThreadState.OTHER: "for something else",
+    ThreadState.UNKNOWN: "for what is not known",
+}
+_LONGEST_CODE = 60
+_FEW = 0.005
+
+
+def report(windows: Sequence[Window], *, limit: int = 15) -> str:
+    """The report of windows of one workload.
+
+    Raises:
+        BadProfile: there is no window.
+    """
+    profile = merge(windows)
+    parts = [
+        introduction(profile),
+        _overhead(windows),
+        bound_text(bound(windows)),
+        ranking(hotspots(windows, By.CPU, limit=limit), profile),
+        ranking(hotspots(windows, By.WALL, limit=limit), profile),
+        _waiting(profile),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def report_of(profile: Profile, *, limit: int = 15) -> str:
+    """The report of a profile without windows, such as another tool's."""
+    wanted = [By.CPU, By.WALL] if profile.cpu > 0 else [By.WALL]
+    parts = [introduction(profile)]
+    parts += [ranking(hotspots_of(profile, by, limit=limit), profile) for by in wanted]
+    parts.append(_waiting(profile))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def introduction(profile: Profile) -> str:
+    """What was profiled, for how long, and how much CPU time it used."""
+    what = clean(profile.command) or "Profile"
+    if profile.python_version:
+        what += f", Python {profile.python_version}"
+    if profile.pods:
+        named = ", ".join(map(clean, profile.pods[:3]))
+        what += f", {len(profile.pods)} pods ({named}{', …' if len(profile.pods) > 3 else ''})"
+    lines = [what]
+    told = []
+    if profile.unit is Unit.SECONDS and profile.seconds:
+        told.append(f"{profile.seconds:,.0f} s of profile")
+    if profile.samples:
+        at = f" at {profile.rate:.1f} Hz" if profile.rate else ""
+        told.append(f"{profile.samples:,.0f} samples{at}")
+    if profile.started_at:
+        told.append(f"from {datetime.fromtimestamp(profile.started_at, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if told:
+        lines.append(", ".join(told))
+    used = profile.cpu + profile.native_cpu_seconds
+    if profile.unit is Unit.SECONDS and profile.seconds and used > 0:
+        text = f"CPU: {amount(used)}, {used / profile.seconds:.2f} cores"
+        if profile.native_cpu_seconds > _FEW * used:
+            text += f", of it {amount(profile.native_cpu_seconds)} in threads without Python"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def bound_text(found: Bound) -> str:
+    """What the workload is bound by, with the evidence."""
+    if found.kind is Kind.UNKNOWN:
+        lines = ["What it is bound by cannot be said:"]
+    elif found.kind is Kind.IDLE:
+        lines = ["It is idle:"]
+    else:
+        lines = [f"Bound by: {found.kind}"]
+    return "\n".join([*lines, *(f"  {clean(sentence)}" for sentence in found.evidence)])
+
+
+def ranking(found: Hotspots, profile: Profile) -> str:
+    """The hotspots as a table, with the Pareto sentence and whose work it is."""
+    clock = found.by is By.WALL
+    title = "Where the time goes on the clock" if clock else "Where the CPU time goes"
+    if profile.unit is Unit.SAMPLES:
+        title = "Where the samples are"
+    spent = amount(found.seconds, profile.unit)
+    lines = [f"{title} ({spent})" if found.seconds > 0 else title]
+    if clock and found.idle_seconds > 0:
+        lines[0] += f", {amount(found.idle_seconds, profile.unit)} of idle threads left out"
+    if found.reason:
+        return "\n".join([*lines, f"  {found.reason}"])
+    lines.append(f"  {'self':>7}  {'95 % interval':>15}  {'total':>7}  function")
+    lines += [_row(one) for one in found.ranked if one.self_share >= _FEW or one is found.ranked[0]]
+    pareto = found.pareto
+    lines.append(
+        f"  {pareto.share:.0%} of it is in {pareto.few} of {pareto.functions} functions "
+        f"({pareto.few / max(pareto.functions, 1):.0%})."
+    )
+    groups = [one for one in found.groups if one.share >= 0.01]
+    if len(groups) > 1 or (groups and groups[0].group.kind not in ("thread", "pool")):
+        lines.append("  By whose work it is:")
+        lines += [_group(one) for one in groups[:10]]
+    return "\n".join(lines)
+
+
+def amount(spent: float, unit: Unit = Unit.SECONDS) -> str:
+    """Seconds or samples, with as many digits as mean something."""
+    if unit is Unit.SAMPLES:
+        return f"{spent:,.0f} samples"
+    return f"{spent:,.1f} s" if spent >= 1 else f"{spent * 1000:,.0f} ms"
+
+
+def clean(text: str) -> str:
+    """Text without what could move a terminal's cursor or start a line."""
+    return "".join(one if one.isprintable() else "�" for one in text)
+
+
+def short_file(file: str) -> str:
+    """The end of a path that tells it from others: package and file."""
+    parts = clean(file).replace("\\", "/").split("/")
+    for marker in ("site-packages", "dist-packages"):
+        if marker in parts:
+            return "/".join(parts[parts.index(marker) + 1 :])
+    return "/".join(parts[-3:])
+
+
+def _name(function: Function) -> str:
+    file = f" ({short_file(function.file)})" if function.file else ""
+    return f"{clean(function.name)}{file}"
+
+
+def _row(one: Hotspot) -> str:
+    low, high = one.interval
+    interval = f"{100 * low:.1f} – {100 * high:.1f} %"
+    row = (
+        f"  {100 * one.self_share:5.1f} %  {interval:>15}  {100 * one.total_share:5.1f} %"
+        f"  {_name(one.function)}"
+    )
+    if one.line.line > 0 and one.self_share > 0:
+        row += f"\n{'':37}line {one.line.line}: {100 * one.line_share:.1f} %"
+        if one.code:
+            code = clean(one.code)
+            row += f"  {code[:_LONGEST_CODE]}{'…' if len(code) > _LONGEST_CODE else ''}"
+    return row
+
+
+def _group(one: GroupShare) -> str:
+    group = one.group
+    file = f" ({short_file(group.file)})" if group.file else ""
+    return (
+        f"  {100 * one.share:5.1f} %  {clean(group.kind)} {clean(group.name)}{file}, "
+        f"{100 * one.top_share:.0f} % of it in {clean(one.top.name)}"
+    )
+
+
+def _waiting(profile: Profile) -> str:
+    """What threads that were not idle did when they were not on the CPU."""
+    sums: defaultdict[ThreadState, float] = defaultdict(float)
+    for entry in profile.entries:
+        stack = profile.stacks[entry.stack]
+        text = profile.source.get(stack[-1]) if stack else None
+        if not is_idle([profile.frames[index] for index in stack], text):
+            sums[entry.state] += entry.wall
+    total = sum(sums.values())
+    runnable = sums.pop(ThreadState.RUNNING, 0.0) - profile.cpu
+    told = [(spent, _WAITS[state]) for state, spent in sums.items()]
+    told.append((max(0.0, runnable), "for a core"))
+    if total <= 0 or set(sums) <= {ThreadState.UNKNOWN}:
+        return ""
+    lines = [f"Threads that were not idle: {100 * profile.cpu / total:.0f} % on the CPU, waiting"]
+    lines += [
+        f"  {100 * spent / total:5.1f} %  {what}"
+        for spent, what in sorted(told, reverse=True)
+        if spent / total >= _FEW
+    ]
+    return "\n".join(lines) if len(lines) > 1 else ""
+
+
+def _overhead(windows: Sequence[Window]) -> str:
+    """What the profiling itself cost."""
+    seconds = sum(window.seconds for window in windows)
+    stopped = [w.overhead.stopped_share for w in windows if w.overhead.stopped_share is not None]
+    cores = sum(window.overhead.sampler_cpu_seconds for window in windows) / max(seconds, 1e-9)
+    memory = max(window.overhead.sampler_rss for window in windows) / 2**20
+    held = f"stopped for {100 * sum(stopped) / len(stopped):.2f} % of the time, " if stopped else ""
+    text = f"Cost of profiling: {held}{100 * cores:.1f} % of a core, {memory:.0f} MB"
+    late = sum(window.overhead.late_samples for window in windows)
+    if late:
+        text += f"; {late} samples came late, as the machine was busy"
+    return text
