@@ -39,10 +39,13 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
+from benchmarks import profiling_bound as bounds  # noqa: E402
 from benchmarks import profiling_hotspots as hotspots  # noqa: E402
 from benchmarks.profiling_programs import pythons  # noqa: E402
-from benchmarks.profiling_recording import Recording  # noqa: E402
+from benchmarks.profiling_recording import Recording, record  # noqa: E402
 from benchmarks.telling import console_of_a_benchmark, show_summary, write_json  # noqa: E402
+from foretide.operator.commands.progress import Bar  # noqa: E402
+from foretide.profiling.sampler import to_packed_line  # noqa: E402
 
 # Highest or lowest that is allowed.
 BARS: dict[str, tuple[str, float]] = {
@@ -142,7 +145,43 @@ def _teller(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(f"… {text}", style="dim")
 
 
-PARTS: dict[str, Callable[[argparse.Namespace, Console], Found]] = {"hotspots": _hotspots}
+def _bound(options: argparse.Namespace, console: Console) -> Found:
+    planned, left_out = bounds.plans(pythons(options.pythons), options.programs)
+    made = []
+    with Bar(every=30.0) as bar:
+        for number, plan in enumerate(planned):
+            bar(number, len(planned), plan.name)
+            made.append(record(plan))
+    found = [bounds.told(recording) for recording in made]
+    table = Table(title="What labelled programs are bound by: those that were told wrong")
+    for name in ("program", "Python", "label", "told", "evidence"):
+        table.add_column(name)
+    for one in found:
+        if not one.right:
+            label = bounds.label_of(one.plan.program)
+            said = "\n".join(one.bound.evidence)
+            kind = one.bound.kind.value
+            table.add_row(one.plan.program.name, one.plan.version, label, kind, said)
+    console.print(table)
+    _tell_errors(made, console)
+    for name, reason in left_out.items():
+        console.print(f"left out: {name}: {reason}", style="yellow")
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
+        for recording in made:
+            lines = "\n".join(to_packed_line(window) for window in recording.windows)
+            (options.keep / f"{recording.plan.name.replace(' ', '-')}.txt").write_text(lines + "\n")
+    return {
+        "summary": bounds.summary(found),
+        "bound": bounds.details(found),
+        "left_out": left_out,
+    }
+
+
+PARTS: dict[str, Callable[[argparse.Namespace, Console], Found]] = {
+    "hotspots": _hotspots,
+    "bound": _bound,
+}
 
 
 def main() -> int:
@@ -154,6 +193,15 @@ def main() -> int:
     parser.add_argument(
         "--windows", type=int, default=hotspots.WINDOWS, help="of 10 s, for each hotspot program"
     )
+    parser.add_argument("--pythons", type=int, default=2, help="on how many versions programs run")
+    parser.add_argument(
+        "--programs",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="labelled ones, by their beginnings",
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep labelled windows there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args()
     console = console_of_a_benchmark()

@@ -9,3 +9,5 @@ Linux, root and a few packages are needed: `packages.why_not` says what is missi
 """
 
 NODE_NAME = "real-node"
+# As unshare(1) and nsenter(1) name them.
+NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import os
 import random
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from sandbox.errors import SandboxError
+from sandbox.node.packages import path
 
 PRIVATE = ipaddress.ip_network("10.0.0.0/8")
 
@@ -94,7 +96,8 @@ def networks(routes: Iterable[dict[str, object]]) -> list[IPv4Network]:
 def in_use() -> list[IPv4Network]:
     """What the host routes at present, its own addresses among it."""
     command = ["ip", "-json", "-4", "route", "show", "table", "all"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PATH": path()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SandboxError(f"{' '.join(command)}: {done.stderr.strip()}")
     return networks(json.loads(done.stdout or "[]"))

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.errors import SandboxError
+from sandbox.node import NAMESPACES
 from sandbox.node.packages import path
 from sandbox.node.record import read_record
 from sandbox.process import is_alive
-
-NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
 
 
 def command(directory: Path, arguments: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from sandbox.node import pythons
 from sandbox.node.archive import Image, Layer, LayerWriter, digest_of
 from sandbox.node.packages import architecture
 from sandbox.node.pythons import PREFIX, Interpreter
+from sandbox.process import REPOSITORY
 
 REGISTRY = "foretide.dev"
 # Raised when the way in which layers are made changes.
@@ -135,7 +136,7 @@ def _packages(base: Image, packages: Sequence[str | Path]) -> Layer:
 
 def _install(interpreter: Interpreter, packages: Sequence[str], target: Path) -> None:
     ways = [[interpreter.executable, "-m", "pip", "install"]]
-    uv = shutil.which("uv")
+    uv = shutil.which("uv", path=f"{os.environ.get('PATH', '')}:{REPOSITORY / '.uv/bin'}")
     if uv is not None:
         ways.append([uv, "pip", "install", "--python", interpreter.executable])
     said = ""

@@ -15,13 +15,14 @@ from pathlib import Path
 import psutil
 
 from sandbox.errors import SandboxError
-from sandbox.node import cgroups
+from sandbox.node import NAMESPACES, cgroups
 from sandbox.node.addresses import Addresses
 from sandbox.node.packages import path
 from sandbox.node.record import Record, write_record
 from sandbox.process import identity, spawn
 
-NAMESPACES = ("--mount", "--net", "--pid", "--ipc", "--uts")
+# The supervisor knows these words: other addresses are chosen.
+ADDRESS_IN_USE = "address already in use"
 # How long an earlier node on the same addresses may take to go.
 TAKEN_SECONDS = 5.0
 
@@ -41,8 +42,10 @@ def main() -> int:
         cgroups.make(addresses.cgroup)
         _connect(first, addresses)
     except (OSError, SandboxError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None)
-        print(f"{error}{': ' + said.strip() if said else ''}", flush=True)
+        said = getattr(error, "stderr", None) or ""
+        # Another node took the name of our cable, or the route, since we looked.
+        taken = f"; {ADDRESS_IN_USE}" if "File exists" in said else ""
+        print(f"{error} {said.strip()}{taken}", flush=True)
         return 1
     with HTTPServer(("127.0.0.1", port), _Ready) as server:
         server.serve_forever()
@@ -63,8 +66,7 @@ def _claim(addresses: Addresses) -> None:
     deadline = time.monotonic() + TAKEN_SECONDS
     while Path("/sys/class/net", addresses.cable).exists():
         if time.monotonic() > deadline:
-            # The supervisor knows these words, and chooses other addresses.
-            raise SandboxError(f"{addresses.network}: address already in use")
+            raise SandboxError(f"{addresses.network}: {ADDRESS_IN_USE}")
         time.sleep(0.05)
 
 

@@ -9,10 +9,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxError
 from sandbox.node.cgroups import CGROUPS, hierarchies
-from sandbox.progress import Progress
+
+if TYPE_CHECKING:
+    from sandbox.progress import Progress
 
 # Where Debian's package and everybody else put the plugins of CNI.
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -113,7 +116,7 @@ def cni_folder() -> Path | None:
     return None
 
 
-def ensure_packages(progress: Progress) -> None:
+def ensure_packages(progress: "Progress") -> None:
     """Install what is missing with apt-get. Raises SandboxError with the reason of `why_not`.
 
     Debian starts the service of containerd with its package. It and the node do not meet.

@@ -5,6 +5,9 @@ an end in disorder (test_node_lifecycle).
 """
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -16,6 +19,8 @@ from sandbox import Sandbox, SandboxSpec
 from sandbox.node import NODE_NAME
 from sandbox.node.images import image, python_image
 from sandbox.node.packages import why_not
+from sandbox.ports import free_ports
+from sandbox.process import python_path
 
 pytestmark = [
     pytest.mark.sandbox,
@@ -240,3 +245,20 @@ def test_a_pod_outlives_its_kubelet(sandbox, core, namespace, run, eventually):
     assert eventually(lambda: in_pod(sandbox, namespace, pod, "id", "-u")) == "0\n"
     after = core.read_namespaced_pod(pod, namespace).status.container_statuses[0]
     assert (after.container_id, after.restart_count) == (before, 0)
+
+
+def test_addresses_that_another_node_has_are_refused(sandbox, tmp_path):
+    number = sandbox.host_address.split(".")[1]
+    (port,) = free_ports(1)
+    done = subprocess.run(
+        [sys.executable, "-m", "sandbox.node.machine", str(tmp_path), number, str(port)],
+        env={**os.environ, "PYTHONPATH": python_path()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    # These words make the supervisor choose others.
+    assert "address already in use" in done.stdout
+    assert sandbox.kubectl("get", "--raw", f"/api/v1/nodes/{NODE_NAME}/proxy/healthz") == "ok"

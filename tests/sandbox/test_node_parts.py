@@ -13,7 +13,7 @@ from cryptography import x509
 from sandbox import SandboxError, SandboxSpec
 from sandbox.components import commands, write_configs
 from sandbox.layout import Layout
-from sandbox.node import cgroups, images, pythons
+from sandbox.node import cgroups, images, packages, pythons
 from sandbox.node.addresses import Addresses, choose, free, networks
 from sandbox.node.archive import Image, LayerWriter, write_archive
 from sandbox.node.images import image
@@ -21,6 +21,7 @@ from sandbox.node.packages import PACKAGES, Machine, missing, reason
 from sandbox.node.record import read_record, wait_cleared
 from sandbox.pki import write_pki
 from sandbox.plan import PORT_NAMES, Plan
+from sandbox.progress import Silent
 from sandbox.spec import load_spec, save_spec
 
 
@@ -102,6 +103,13 @@ def test_why_there_can_be_no_node_is_said(changes, said):
     fit |= {"cgroups_writable": True, "missing": (), "apt": True}
     given = reason(Machine(**{**fit, **changes}))
     assert (given is None) if said is None else (said in given)
+
+
+def test_nothing_is_installed_where_there_can_be_no_node(monkeypatch):
+    monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(packages, "_apt", lambda command: pytest.fail("apt-get was run"))
+    with pytest.raises(SandboxError, match="needs root"):
+        packages.ensure_packages(Silent())
 
 
 def test_what_is_missing_is_named_by_its_package():

@@ -136,11 +136,11 @@ def _fullness(window: Window) -> float:
 
 
 def _gil(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | None:
-    wanted = spent.gil + spent.cpu + spent.runqueue
+    wanted = spent.gil + spent.cpu
     waiting = spent.gil / spent.seconds
     if waiting < limits.gil_threads or spent.gil < limits.gil_waits * wanted:
         return None
-    worked = (spent.cpu + spent.runqueue) / spent.seconds
+    worked = spent.cpu / spent.seconds
     held_up = max(spent.lock, spent.disk, spent.network)
     # Where it is in use nearly always nothing else can be had of more threads.
     if spent.gil <= held_up and (worked < limits.saturated or spent.gil <= spent.lock):
@@ -157,10 +157,10 @@ def _cpu(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | No
     if spent.busiest < limits.saturated:
         return None
     evidence = (
-        f"its busiest thread worked, or waited for a core, {spent.busiest:.0%} of the time",
+        f"its busiest thread worked {min(spent.busiest, 1.0):.0%} of the time that it was let",
         _cores(spent),
     )
-    return Bound(Kind.CPU, evidence, _lower(spent.busiest, spent.sweeps))
+    return Bound(Kind.CPU, evidence, _lower(min(spent.busiest, 1.0), spent.sweeps))
 
 
 def _idle(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | None:
@@ -188,7 +188,7 @@ def _idle(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | N
 
 
 _NAMES: tuple[tuple[Kind, str, Callable[[Demand], float]], ...] = (
-    (Kind.CPU, "worked, or waited for a core", lambda spent: spent.cpu + spent.runqueue),
+    (Kind.CPU, "worked", lambda spent: spent.cpu),
     (Kind.GIL, "waited for the GIL", lambda spent: spent.gil),
     (Kind.LOCK, "waited for locks", lambda spent: spent.lock),
     (Kind.DISK_IO, "waited for the disk, or were in its system calls", lambda spent: spent.disk),
@@ -216,8 +216,8 @@ def _most(spent: Demand, limits: Limits) -> Bound:
 
 def _cores(spent: Demand) -> str:
     waited = spent.runqueue / spent.seconds
-    also = f", and waited for one for {waited:.2f}" if waited >= 0.05 else ""
-    return f"it used {spent.cpu / spent.seconds:.2f} cores{also}"
+    also = f"; {waited:.1f} threads waited for one, on average" if waited >= 0.05 else ""
+    return f"it used {spent.used / spent.seconds:.2f} cores{also}"
 
 
 def _lower(share: float, looks: int) -> float:

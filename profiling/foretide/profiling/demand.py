@@ -16,6 +16,8 @@ from .window import Peer, Samples, Thread, ThreadState, Window
 _AWAKE = 0.5
 # Cores that a wait among many sockets uses beside it where something goes on there.
 _USED = 0.01
+# Of a thread's time at least so much counts as had without waiting for a core.
+_LEAST_LEFT = 0.05
 # A thread is in files' system calls if it was seen waiting for them in this share of sweeps, ...
 _FILES_WAIT = 0.05
 # ... or was at such lines in this share of samples, while this much reached the device (bytes/s).
@@ -26,15 +28,18 @@ _FILES_SEEN, _DEVICE = 0.3, 1e6
 class Demand:
     """Seconds of all threads together, by what they were spent on, over `seconds` of windows.
 
-    `cpu` and `runqueue` (runnable, and not on a core) leave out what the kernel did for files,
-    which is in `disk`. `parked`: waits for something to do; `unclear`: waits among many sockets
-    that cannot be told from those. `busiest`: the largest share of a window that one thread worked
-    or wanted to. `python_cpu` is of threads with Python frames.
+    As on a machine of their own: where others had the cores, a thread's time is what it would be
+    had it not waited for one (`runqueue`, as measured), in the proportions of the rest. For a core
+    that is taken also wait threads that only want to see whether the GIL or a lock is free.
+    `used` is CPU time as measured, `cpu` leaves out what the kernel did for files, which is in
+    `disk`. `parked`: waits for something to do; `unclear`: waits among many sockets that cannot be
+    told from those. `busiest`: the largest share of a window that one thread worked.
     """
 
     seconds: float = 0.0
-    cpu: float = 0.0
+    used: float = 0.0
     runqueue: float = 0.0
+    cpu: float = 0.0
     gil: float = 0.0
     lock: float = 0.0
     disk: float = 0.0
@@ -49,8 +54,8 @@ class Demand:
 
     @property
     def in_flight(self) -> float:
-        """Seconds in which threads worked, wanted to, or were held up."""
-        return self.cpu + self.runqueue + self.gil + self.lock + self.disk + self.network
+        """Seconds in which threads worked, or were held up."""
+        return self.cpu + self.gil + self.lock + self.disk + self.network
 
 
 def demand(windows: Sequence[Window]) -> Demand:
@@ -91,25 +96,28 @@ def _of_thread(
     of_stack: Sequence[Purpose],
     leaves: Sequence[Leaf],
 ) -> Demand:
-    wanted = thread.cpu_seconds + thread.runqueue_seconds
-    busiest = wanted / window.seconds if window.seconds else 0.0
-    if not samples:
-        # A native thread: what it waits for is its own affair.
-        return Demand(cpu=thread.cpu_seconds, runqueue=thread.runqueue_seconds, busiest=busiest)
+    used, waited = thread.cpu_seconds, thread.runqueue_seconds
     # A thread may have come or gone within the window: sweeps tell how long it was there.
     each = window.seconds / max(window.sweeps, 1)
-    spent = {state: count * each for state, count in thread.states.items()}
-    parked = _share(samples, (one is Purpose.PARKED for one in of_stack)) * sum(spent.values())
+    there = max(sum(thread.states.values()) * each, used + waited)
+    alone = there / max(there - waited, there * _LEAST_LEFT) if there else 1.0
+    busiest = used * alone / window.seconds if window.seconds else 0.0
+    if not samples:
+        # A native thread: what it waits for is its own affair.
+        return Demand(used=used, runqueue=waited, cpu=used * alone, busiest=busiest)
+    spent = {state: count * each * alone for state, count in thread.states.items()}
+    parked = _share(samples, (one is Purpose.PARKED for one in of_stack)) * there * alone
     lock = spent.get(ThreadState.LOCK, 0.0)
     network, unclear, idle = _sockets(window, thread, samples, spent, parked, leaves)
     held_up = max(0.0, lock - parked)
     in_files = _in_files(window, thread, samples, spent, leaves)
     return Demand(
-        cpu=thread.cpu_seconds * (1 - in_files),
-        runqueue=thread.runqueue_seconds * (1 - in_files),
+        used=used,
+        runqueue=waited,
+        cpu=used * alone * (1 - in_files),
         gil=spent.get(ThreadState.GIL, 0.0),
         lock=held_up,
-        disk=spent.get(ThreadState.DISK, 0.0) + wanted * in_files,
+        disk=spent.get(ThreadState.DISK, 0.0) + used * alone * in_files,
         network=network,
         sleep=spent.get(ThreadState.SLEEP, 0.0),
         parked=lock - held_up + idle,

@@ -57,6 +57,16 @@ async def test_five_minutes_of_all_pods_become_one_profile(store, merger, raw, t
     assert profile.windows == 3
 
 
+async def test_seconds_that_two_profilers_have_measured_count_once(store, merger, raw):
+    mine, others = {"profiler": "mine"}, {"profiler": "another"}
+    await store.put([raw(labels=mine), raw(65, labels=mine), raw(5, labels=others)])
+    await store.put([raw(5, pod="shop-b", labels=others), raw(5, pid=8, labels=others)])
+    assert await merger.merge_due() == 1
+    (one,) = await found(store)
+    assert one.windows == 4
+    assert await merger.merge_due() == 0
+
+
 async def test_what_is_merged_is_not_merged_again(store, merger, raw):
     await store.put([raw()])
     assert [await merger.merge_due() for _ in range(2)] == [1, 0]

@@ -128,14 +128,18 @@ def _definition(
     }
 
 
-def structural(model: type[BaseModel], rules: Rules, defaulted: Iterable[str] = ()) -> Schema:
+def structural(
+    model: type[BaseModel], rules: Rules | None = None, defaulted: Iterable[str] = ()
+) -> Schema:
     """The structural schema of a model.
 
     `rules` is CEL by the path of the field, `defaulted` names the objects of which the API server
     fills in the defaults where they are left out.
     """
     schema = model.model_json_schema(by_alias=True)
-    return _Conversion(schema.get("$defs", {}), rules, frozenset(defaulted)).convert(schema, "")
+    return _Conversion(schema.get("$defs", {}), rules or {}, frozenset(defaulted)).convert(
+        schema, ""
+    )
 
 
 class _Conversion:

@@ -13,6 +13,7 @@ from .budget import Budget, Cost, affordable, calibrated, next_rate
 from .gate import GateUnavailable
 from .marks import Mark
 from .plain import Plain
+from .sweeps import Sweeps
 from .taking import Taking
 from .target import Target, TargetGone
 from .watchdog import Watchdog, shared
@@ -58,6 +59,7 @@ class Sampler:
         self._parts = joining.Parts(0.0, 1.0, 1)
         self._part_ends = 0.0
         self._cpu = 0.0
+        self._sweeps = Sweeps(self.target, self.budget)
 
     def __enter__(self) -> "Sampler":
         return self
@@ -102,6 +104,7 @@ class Sampler:
         self._part_ends = self._parts.start + self._parts.length
         self._ends = self._parts.start + self.seconds
         taking.begin(self.rate)
+        self._sweeps.begin()
 
     def _start(self) -> Taking | Plain:
         if self._held:
@@ -111,8 +114,13 @@ class Sampler:
                 self._held = False
         if self.rate is None:  # it cannot be changed later: reckon with what others were stopped
             stop = _USUAL_STOP * len(self.target.watched)
-            self.rate = affordable(self.budget, Cost(stop, _USUAL_CPU, _WINDOW_CPU), self.seconds)
+            cost = Cost(stop, _USUAL_CPU, self._window_cpu())
+            self.rate = affordable(self.budget, cost, self.seconds)
         return Plain(self.target, rate=self.rate)
+
+    def _window_cpu(self) -> float:
+        """What a window costs beside its samples."""
+        return _WINDOW_CPU + self._sweeps.expected(self.seconds)
 
     def _calibrate(self, taking: Taking) -> float:
         """A rate for the first window, from a few stops: it must keep the budget, too."""
@@ -123,14 +131,14 @@ class Sampler:
             taking.take()
         spent = _own_cpu() + _cpu_of(taking.pid) - before
         self._skipped = len(taking.marks)
-        cost = Cost(calibrated(taking.stops), spent / _CALIBRATION, _WINDOW_CPU)
+        cost = Cost(calibrated(taking.stops), spent / _CALIBRATION, self._window_cpu())
         return affordable(self.budget, cost, self.seconds)
 
     @property
     def due(self) -> float:
         """When `step` wants to be called next, in monotonic seconds."""
         assert self._taking is not None, "begin first"
-        return min(self._taking.slots.due, self._part_ends, self._ends)
+        return min(self._taking.slots.due, self._sweeps.due, self._part_ends, self._ends)
 
     def step(self) -> bool:
         """Take what is due; False once the window is over."""
@@ -141,6 +149,8 @@ class Sampler:
             return False
         if now >= taking.slots.due:
             taking.take()
+        elif now >= self._sweeps.due:
+            self._sweeps.sweep(now)
         if now >= self._part_ends:
             self.target.end_part()
             self._part_ends += self._parts.length
@@ -211,7 +221,7 @@ class Sampler:
 
     def _adapt(self, window: Window, taken: int) -> None:
         total = window.overhead.sampler_cpu_seconds
-        fixed = min(total / 2, _WINDOW_CPU)
+        fixed = min(total / 2, _WINDOW_CPU + self._sweeps.cpu)
         stopped = (window.overhead.stopped_share or 0.0) * window.seconds
         cost = Cost(stopped / taken, (total - fixed) / taken, fixed)
         self.rate = next_rate(self.budget, window.rate, cost, self.seconds)
