@@ -41,6 +41,7 @@ from rich.table import Table  # noqa: E402
 
 from benchmarks import profiling_bound as bounds  # noqa: E402
 from benchmarks import profiling_hotspots as hotspots  # noqa: E402
+from benchmarks import profiling_verdicts as verdicts  # noqa: E402
 from benchmarks.profiling_programs import pythons  # noqa: E402
 from benchmarks.profiling_recording import Recording, record  # noqa: E402
 from benchmarks.telling import console_of_a_benchmark, show_summary, write_json  # noqa: E402
@@ -178,9 +179,24 @@ def _bound(options: argparse.Namespace, console: Console) -> Found:
     }
 
 
+def _verdicts(options: argparse.Namespace, console: Console) -> Found:
+    made = verdicts.record_all(pythons(1), options.verdict_windows, _teller(console))
+    for error in made.errors:
+        console.print(error, style="red")
+    found = verdicts.judge(made, options.jobs, _teller(console))
+    table = Table(title="Verdicts")
+    for name in ("pairs", *found["verdicts"]["equal"]):
+        table.add_column(name, justify="left" if name == "pairs" else "right")
+    for name in ("equal", "rate_or_length"):
+        table.add_row(name, *map(str, found["verdicts"][name].values()))
+    console.print(table)
+    return found
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Console], Found]] = {
     "hotspots": _hotspots,
     "bound": _bound,
+    "verdicts": _verdicts,
 }
 
 
@@ -201,6 +217,10 @@ def main() -> int:
         metavar="NAME",
         help="labelled ones, by their beginnings",
     )
+    parser.add_argument(
+        "--verdict-windows", type=int, default=24, help="of 10 s, to cut pairs from"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes that compare")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep labelled windows there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     options = parser.parse_args()
