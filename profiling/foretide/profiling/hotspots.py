@@ -34,9 +34,9 @@ class By(StrEnum):
 class Hotspot:
     """A function and its shares of all time that is ranked, 0 to 1.
 
-    `interval` is that of the self share (95 %). `line` is the line of it that costs most by itself,
-    with its own share, and `code` its text, empty where the source is not to be had. Seconds are in
-    the profile's unit.
+    `interval` is that of the self share (95 %), 0 to 1 where it is not known how many samples there
+    were. `line` is the line of it that costs most by itself, with its own share, and `code` its
+    text, empty where the source is not to be had. Seconds are in the profile's unit.
     """
 
     function: Function
@@ -228,7 +228,7 @@ def _reason(samples: float, seconds: float, by: By) -> str:
     if seconds <= 0:
         what = "used no CPU time" if by is By.CPU else "did nothing but wait for work"
         return f"the threads that were seen {what}"
-    if samples < LEAST_SAMPLES:
+    if 0 < samples < LEAST_SAMPLES:
         # A long profile of a process that hardly works has few samples on the CPU, too.
         return (
             f"{samples:.0f} samples are too few to rank anything, at least {LEAST_SAMPLES} are "

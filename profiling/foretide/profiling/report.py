@@ -149,7 +149,7 @@ def _name(function: Function) -> str:
 
 def _row(one: Hotspot) -> str:
     low, high = one.interval
-    interval = f"{100 * low:.1f} – {100 * high:.1f} %"
+    interval = "" if (low, high) == (0.0, 1.0) else f"{100 * low:.1f} – {100 * high:.1f} %"
     row = (
         f"  {100 * one.self_share:5.1f} %  {interval:>15}  {100 * one.total_share:5.1f} %"
         f"  {_name(one.function)}"

@@ -2,7 +2,8 @@
 
 A merged profile has no order in time: each pool is a track on which equal stacks lie side by side,
 as in a flame graph. What is read may have complete events (X) and begins and ends (B, E), as
-py-spy writes them; the time in which nothing has begun is left out.
+py-spy writes them; the time in which nothing has begun is left out. How many samples a time comes
+from is not known.
 """
 
 import json
@@ -90,7 +91,7 @@ def _replay(
         if stack and until > last:
             spent = (until - last) / _MICRO
             frames = [frame for frame, _ in stack]
-            merging.add(merging.stack(frames), thread=thread, wall=spent, samples=1)
+            merging.add(merging.stack(frames), thread=thread, wall=spent)
             total += spent
         last = max(last, until)
 

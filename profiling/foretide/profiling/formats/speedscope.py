@@ -1,6 +1,7 @@
 """speedscope's JSON (https://www.speedscope.app/file-format-schema.json): a profile for each pool.
 
-Written as `sampled`; `evented` is read, too.
+Written as `sampled`; `evented` is read, too. How many samples a time comes from is known only where
+all weigh the same.
 """
 
 import json
@@ -111,10 +112,13 @@ class _Reading:
     def samples(self, samples: list[Any], weights: list[Any]) -> float:
         if len(samples) != len(weights):
             raise BadProfile(f"{self._where} has {len(samples)} samples and {len(weights)} weights")
+        numbers = [a_number(one, f"{self._where}: a weight") for one in weights]
+        # Where all weigh the same, each is one look; else they have been added up, or measured.
+        looks = 1 if len(set(numbers)) == 1 else 0
         total = 0.0
-        for sample, weight in zip(samples, weights, strict=True):
+        for sample, weight in zip(samples, numbers, strict=True):
             stack = [self._index(one) for one in a_list(sample, f"{self._where}: a sample")]
-            total += self._add(stack, a_number(weight, f"{self._where}: a weight"))
+            total += self._add(stack, weight, looks)
         return total
 
     def events(self, events: list[Any]) -> float:
@@ -125,7 +129,7 @@ class _Reading:
                 raise BadProfile(f"{self._where}: an event is no object")
             at = a_number(event.get("at"), f"{self._where}: the time of an event")
             if last is not None and stack and at > last:
-                total += self._add(stack, at - last)
+                total += self._add(stack, at - last, 0)
             last = at
             if event.get("type") == "O":
                 stack.append(self._index(event.get("frame")))
@@ -133,12 +137,14 @@ class _Reading:
                 stack.pop()
         return total
 
-    def _add(self, stack: list[int], weight: float) -> float:
+    def _add(self, stack: list[int], weight: float, looks: int) -> float:
         if len(stack) > _DEEPEST:
             raise BadProfile(f"{self._where} has a stack of {len(stack)} frames")
         spent = max(0.0, weight * self._factor)
         frames = [self._frames[index] for index in stack]
-        self._merging.add(self._merging.stack(frames), thread=self._thread, wall=spent, samples=1)
+        self._merging.add(
+            self._merging.stack(frames), thread=self._thread, wall=spent, samples=looks
+        )
         return spent
 
     def _index(self, value: Any) -> int:

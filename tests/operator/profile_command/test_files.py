@@ -1,0 +1,86 @@
+"""`foretide profile` on recordings: what it prints and writes, and what it says to bad input."""
+
+import json
+import re
+
+import pytest
+
+from foretide.profiling.files import read_profile
+
+
+def test_a_recording_is_reported(profile, recording, tmp_path):
+    status, out, _ = profile("report", recording, "--json", tmp_path / "r.json")
+    assert status == 0
+    assert "work (/app/a.py)" in out
+    figures = json.loads((tmp_path / "r.json").read_text())
+    assert figures["cpu"]["ranked"][0]["function"]["name"] == "work"
+    assert set(figures) == {"cpu", "wall", "bound"}
+
+
+def test_a_flame_graph_is_written(profile, recording, tmp_path):
+    status, out, _ = profile("flame", recording, "-o", tmp_path / "x.html")
+    assert status == 0
+    assert "open it in a browser" in out
+    assert "<!doctype html>" in (tmp_path / "x.html").read_text()
+
+
+def test_a_flame_graph_of_a_change_names_both_sides(profile, recording, tmp_path):
+    page = tmp_path / "x.html"
+    assert profile("flame", recording, "--before", recording, "-o", page)[0] == 0
+    assert '"before":{' in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["a.pb.gz", "a.speedscope.json", "a.folded", "a.trace.json"])
+def test_a_recording_is_converted_and_read_again(profile, recording, tmp_path, name):
+    assert profile("convert", recording, tmp_path / name)[0] == 0
+    assert {frame.function for frame in read_profile(tmp_path / name).frames} >= {"main", "work"}
+    status, out, _ = profile("report", tmp_path / name)
+    assert status == 0
+    assert "work" in out
+
+
+def test_equal_recordings_do_not_differ(profile, recording):
+    status, out, _ = profile("compare", recording, recording, "--check")
+    assert status in (0, 3)
+    assert out.startswith(("NoChange", "InsufficientData"))
+
+
+def test_comparing_another_tools_file_says_what_to_record(profile, recording, tmp_path):
+    profile("convert", recording, tmp_path / "a.folded")
+    status, _, err = profile("compare", recording, tmp_path / "a.folded")
+    assert status == 2
+    assert "foretide profile record" in err
+
+
+BAD = {
+    "no such file": (("report", "none.ftp"), "No such file"),
+    "no such process": (("report", "4194305"), "no process 4194305"),
+    "no pid": (("record", "0"), "0 is no PID"),
+    "a negative pid": (("top", "--", "-1"), "-1 is no PID"),
+    "no python": (("record", "1"), "process 1"),
+    "a format that is unknown": (("convert", "in.ftp", "out.png"), ".pb.gz"),
+    "an end that is unknown": (("record", "1", "-o", "out.png"), "such as .ftp"),
+    "too short": (("record", "1", "--seconds", "0"), "between 1 and 86400"),
+    "too fast": (("report", "1", "--rate", "9999"), "process 1|between 0.5 and 1000"),
+    "no requests": (("compare", "a", "b", "--requests", "5,zero"), "two numbers above 0"),
+    "none to show": (("report", "a", "--limit", "0"), "--limit"),
+    "a folder that cannot be": (("flame", "1", "-o", "/proc/none/x.html"), "cannot write"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_done_is_told_in_one_sentence(profile, what, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments, said = BAD[what]
+    status, _, err = profile(*arguments)
+    assert status == 2
+    assert err.startswith("foretide: ")
+    assert len(err.strip().splitlines()) == 1
+    assert re.search(said, err)
+
+
+def test_damage_is_told_with_the_files_name(profile, recording):
+    recording.write_bytes(recording.read_bytes()[:-30])
+    status, _, err = profile("report", recording)
+    assert status == 2
+    assert f"{recording}: it is cut off" in err
