@@ -30,7 +30,10 @@ _FEWEST = 6
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A stretch of profile of one process. `stacks` are CPU seconds; `source` says whose it is."""
+    """A stretch of profile of one process. `stacks` are CPU seconds; `source` says whose it is.
+
+    `samples` counts those of threads at work: waiting ones make no share more certain.
+    """
 
     source: str
     started_at: float
@@ -97,16 +100,18 @@ def _unit(window: Window, weights: Sequence[Weight]) -> Unit:
     names = [_name(frame) for frame in window.frames]
     paths = [tuple(names[index] for index in stack) for stack in window.stacks]
     stacks: dict[Path, float] = {}
+    at_work = 0.0
     for one, weight in zip(window.samples, weights, strict=True):
         if weight.cpu > 0:
             path = paths[one.stack]
             stacks[path] = stacks.get(path, 0.0) + weight.cpu
+            at_work += one.count * min(1.0, (weight.cpu + weight.runqueue) / weight.wall)
     return Unit(
         source=window.labels.get("pod", "") or str(window.pid),
         started_at=window.started_at,
         seconds=window.seconds,
         cpu_seconds=sum(stacks.values()),
-        samples=sum(one.count for one in window.samples),
+        samples=at_work,
         stacks=stacks,
     )
 
