@@ -1,7 +1,6 @@
 """Samples processes window by window: the sampler's front."""
 
 import contextlib
-import ctypes
 import os
 import resource
 import time
@@ -13,12 +12,12 @@ from .budget import Budget, Cost, affordable, calibrated, next_rate
 from .gate import GateUnavailable
 from .marks import Mark
 from .plain import Plain
+from .priority import come_at_once
 from .sweeps import Sweeps
 from .taking import Taking
 from .target import Target, TargetGone
 from .watchdog import Watchdog, shared
 
-_PR_SET_TIMERSLACK = 29
 _MOST_FAILURES = 3  # windows in a row
 _USUAL_STOP = 0.0003  # seconds for each thread, measured with stacks 14 deep
 _USUAL_CPU = 0.0006
@@ -77,7 +76,7 @@ class Sampler:
         if not self.target.lives():
             raise TargetGone(f"process {self.target.pid} has ended")
         self._cpu = _own_cpu()
-        _sleep_exactly()
+        come_at_once()
         self.target.begin()
         self._taking = taking = self._start()
         self._watchdog.watch(taking.pid, self.target.pid)
@@ -298,11 +297,6 @@ def _stood_still(threads: Sequence[Thread], seconds: float) -> float:
     """
     busiest = max((each.cpu_seconds + each.runqueue_seconds for each in threads), default=0.0)
     return max(0.0, seconds - busiest)
-
-
-def _sleep_exactly() -> None:
-    """Let short sleeps of this process be short: the kernel adds 50 us to each otherwise."""
-    ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1000, 0, 0, 0)
 
 
 def _own_cpu() -> float:

@@ -21,7 +21,7 @@ from .threads import Look, moment
 _START_SECONDS = 15.0  # until py-spy has found the interpreter
 _HELD_SECONDS = 1.0  # no sample takes so long: py-spy hangs, and its target with it
 _END_SECONDS = 10.0
-_TRIES = 12  # looks at the main thread until it stands still
+_TRIES = 6  # looks at the main thread until it stands still
 _NAP_SECONDS = 20e-6  # between them: to spin would keep py-spy from a core where all are taken
 
 

@@ -15,6 +15,7 @@ from .sources import Sources
 from .syscalls import NAMES
 from .threads import Descriptors, Look, Watched, look_at
 
+_LIST_SECONDS = 0.3
 _PEER_SECONDS = 0.25
 _MOST_PEERS = 1024
 _PTHREAD_BYTES = 2048  # the kernel's thread number stands within struct pthread
@@ -50,6 +51,7 @@ class Target:
         self.watched: dict[int, Watched] = {}
         self.sockets = Sockets(pid)
         self.sources = Sources(pid)
+        self._links, self._listed_at = 0, 0.0
         self.sweeps = self.parts = 0
         self._peers: dict[tuple[int, ...], tuple[float, Peer]] = {}
         self._before: Counters | None = None
@@ -75,7 +77,16 @@ class Target:
         self._before = self._count()
 
     def refresh(self) -> None:
-        """Find threads that have come or gone. Raises FileNotFoundError: the process has gone."""
+        """Find threads that have come or gone. Raises FileNotFoundError: the process has gone.
+
+        The folder of threads has as many links as there are threads, and two: that is cheaper to
+        ask for. Where one has come for another, it is seen a little later.
+        """
+        links = os.stat(f"/proc/{self.pid}/task").st_nlink
+        at = time.monotonic()
+        if links == self._links and at < self._listed_at + _LIST_SECONDS:
+            return
+        self._links, self._listed_at = links, at
         now = set(procfs.thread_ids(self.pid))
         for tid, watched in self.watched.items():
             watched.alive = tid in now
@@ -96,7 +107,8 @@ class Target:
             try:
                 look = look_at(watched, self.book, self.descriptors)
             except OSError:
-                continue  # it has ended just now
+                watched.alive = False  # it has ended just now
+                continue
             watched.count(look, self.peer_of(look))
             looks[tid] = look
         self.sweeps += 1
