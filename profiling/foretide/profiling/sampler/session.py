@@ -103,7 +103,7 @@ class Sampler:
         self._part_ends = self._parts.start + self._parts.length
         self._ends = self._parts.start + self.seconds
         taking.begin(self.rate)
-        self._sweeps.begin()
+        self._sweeps.begin(self.rate)
 
     def _start(self) -> Taking | Plain:
         if self._held:
@@ -113,13 +113,14 @@ class Sampler:
                 self._held = False
         if self.rate is None:  # it cannot be changed later: reckon with what others were stopped
             stop = _USUAL_STOP * len(self.target.watched)
-            cost = Cost(stop, _USUAL_CPU, self._window_cpu())
-            self.rate = affordable(self.budget, cost, self.seconds)
+            self.rate = self._affordable(stop, _USUAL_CPU)
         return Plain(self.target, rate=self.rate)
 
-    def _window_cpu(self) -> float:
-        """What a window costs beside its samples."""
-        return _WINDOW_CPU + self._sweeps.expected(self.seconds)
+    def _affordable(self, stop: float, sample: float) -> float:
+        """The rate that such samples allow, with looks between them where they are rare."""
+        rate = affordable(self.budget, Cost(stop, sample, _WINDOW_CPU), self.seconds)
+        fixed = _WINDOW_CPU + self._sweeps.expected(self.seconds, rate)
+        return affordable(self.budget, Cost(stop, sample, fixed), self.seconds)
 
     def _calibrate(self, taking: Taking) -> float:
         """A rate for the first window, from a few stops: it must keep the budget, too."""
@@ -130,8 +131,7 @@ class Sampler:
             taking.take()
         spent = _own_cpu() + _cpu_of(taking.pid) - before
         self._skipped = len(taking.marks)
-        cost = Cost(calibrated(taking.stops), spent / _CALIBRATION, self._window_cpu())
-        return affordable(self.budget, cost, self.seconds)
+        return self._affordable(calibrated(taking.stops), spent / _CALIBRATION)
 
     @property
     def due(self) -> float:

@@ -11,7 +11,7 @@ from .slots import Slots
 from .target import Target
 
 _SHARE = 0.35  # of the budget's CPU
-_FASTEST, _SLOWEST = 20.0, 1.0  # Hz
+_FASTEST, _SLOWEST = 20.0, 1.0  # Hz, the samples' own looks included
 _USUAL = 50e-6  # CPU seconds for each thread, until it has been measured
 
 
@@ -24,21 +24,24 @@ class Sweeps:
         self.cpu = 0.0
         self._taken = 0
         self._each = 0.0
+        self._needed = True
         self._slots = Slots(_FASTEST)
 
     @property
     def due(self) -> float:
         """When the next look is due, in monotonic seconds."""
-        return self._slots.due
+        return self._slots.due if self._needed else float("inf")
 
-    def expected(self, seconds: float) -> float:
-        """CPU seconds that the looks of such a window will cost."""
-        return self._rate() * self._cost() * seconds
+    def expected(self, seconds: float, rate: float) -> float:
+        """CPU seconds that the looks of such a window will cost, beside samples at this rate."""
+        return self._rate(rate) * self._cost() * seconds
 
-    def begin(self) -> None:
-        """A window starts."""
+    def begin(self, rate: float) -> None:
+        """A window starts, with samples at this rate: each of them is a look, too."""
         self.cpu, self._taken = 0.0, 0
-        self._slots.begin(self._rate(), time.monotonic())
+        own = self._rate(rate)
+        self._needed = own > 0
+        self._slots.begin(own or _SLOWEST, time.monotonic())
 
     def sweep(self, now: float) -> None:
         """Take the look that is due. Raises TargetGone."""
@@ -52,5 +55,9 @@ class Sweeps:
     def _cost(self) -> float:
         return self._each or _USUAL * max(1, len(self.target.watched))
 
-    def _rate(self) -> float:
-        return min(_FASTEST, max(_SLOWEST, _SHARE * self.budget.cores / self._cost()))
+    def _rate(self, samples: float) -> float:
+        """Hz; 0 where the samples are enough."""
+        missing = _FASTEST - samples
+        if missing < _SLOWEST:
+            return 0.0
+        return min(missing, max(_SLOWEST, _SHARE * self.budget.cores / self._cost()))
