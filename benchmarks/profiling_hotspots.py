@@ -76,7 +76,8 @@ def errors(recording: Recording) -> list[Error]:
     by_name: dict[str, float] = {}
     for function, cost in costs.functions.items():
         if function.file.endswith("hotspots.py"):
-            by_name[function.name] = by_name.get(function.name, 0.0) + cost.total_cpu
+            name = plain(function.name)
+            by_name[name] = by_name.get(name, 0.0) + cost.total_cpu
     return [
         Error(
             plan.program.variant,
@@ -93,6 +94,11 @@ def errors(recording: Recording) -> list[Error]:
     ]
 
 
+def plain(name: str) -> str:
+    """A function's own name: from Python 3.11 on, py-spy tells what it stands in, too."""
+    return name.rpartition(".")[2]
+
+
 def _active_shares(recording: Recording) -> dict[str, float]:
     """What one gets who counts active samples."""
     total, by_name = 0, dict[str, int]()
@@ -100,7 +106,8 @@ def _active_shares(recording: Recording) -> dict[str, float]:
         for one in window.samples:
             active = one.count if one.active is None else one.active
             total += active
-            names = {window.frames[index].function for index in window.stacks[one.stack]}
+            stack = window.stacks[one.stack]
+            names = {plain(window.frames[index].function) for index in stack}
             for name in names:
                 by_name[name] = by_name.get(name, 0) + active
     return {name: count / total for name, count in by_name.items()} if total else {}
