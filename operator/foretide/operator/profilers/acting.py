@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..api.profiler import ProfilerMode, ProfilerSpec
+from ..api.profiler import Capability, ProfilerMode, ProfilerSpec
 from ..cluster import ClusterError
 from ..profiling_settings import ProfilingSettings
 from . import containers, routes
+from .admission import Injection
 from .containers import Order
 from .door import Pods, to_json
 from .facts import PodFacts
@@ -33,6 +34,28 @@ def order_of(member: Member, spec: ProfilerSpec, settings: ProfilingSettings) ->
         window=settings.window,
         idle=settings.idle,
         locals=spec.locals,
+    )
+
+
+def injection_of(member: Member, settings: ProfilingSettings) -> Injection | None:
+    """What a Profiler asks for in new pods, if it does."""
+    spec = member.spec
+    if (
+        spec is None
+        or spec.mode is not ProfilerMode.CONTINUOUS
+        or spec.suspend
+        or spec.allow_rollout
+        or not member.match_labels
+    ):
+        return None
+    return Injection(
+        profiler=member.name,
+        namespace=member.namespace,
+        selector=member.match_labels,
+        container=spec.container,
+        allow_ptrace=spec.capability is Capability.SYS_PTRACE,
+        order=order_of(member, spec, settings),
+        users=member.users,
     )
 
 

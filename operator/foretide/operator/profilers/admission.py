@@ -44,17 +44,18 @@ class Answer:
     """The review that goes back, and for the Profiler's status what came of it."""
 
     review: Json
+    namespace: str = ""
     profiler: str = ""
     refusal: Refusal | None = None
 
 
-def answer(review: Mapping[str, Any], injections: Sequence[Injection]) -> Answer:
+def answer(asked: Mapping[str, Any], injections: Sequence[Injection]) -> Answer:
     """Answer an AdmissionReview of admission.k8s.io/v1 for a pod.
 
     Raises:
         KeyError: it is no such review.
     """
-    request = review["request"]
+    request = asked["request"]
     uid, pod = request["uid"], request["object"]
     facts_of = {**pod, "metadata": {**pod["metadata"], "namespace": request["namespace"]}}
     for injection in injections:
@@ -64,8 +65,9 @@ def answer(review: Mapping[str, Any], injections: Sequence[Injection]) -> Answer
         patch = inject(pod, facts, injection)
         if isinstance(patch, Refusal):
             warning = f"foretide: not profiled by {injection.profiler}: {patch}"
-            return Answer(_review(uid, warnings=[warning[:250]]), injection.profiler, patch)
-        return Answer(_review(uid, patch=patch), injection.profiler)
+            review = _review(uid, warnings=[warning[:250]])
+            return Answer(review, injection.namespace, injection.profiler, patch)
+        return Answer(_review(uid, patch=patch), injection.namespace, injection.profiler)
     return Answer(_review(uid))
 
 

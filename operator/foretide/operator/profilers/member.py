@@ -66,6 +66,7 @@ class FromPod:
 class Member:
     """One Profiler. `spec` is None where it is not valid; `invalid` then says why.
 
+    `match_labels` are those by which a new pod is known, empty where labels alone do not say it.
     `users` are those that images were seen to run as, `pods` what came back by the pod's uid,
     `targets` where a sampler may be that has to end with the Profiler: pod and container by uid.
     """
@@ -86,7 +87,7 @@ class Member:
     targets: dict[str, tuple[str, str]] = field(default_factory=dict)
     turns: dict[str, str] = field(default_factory=dict)
     injection_refusal: Refusal | None = None
-    selector: str = ""
+    match_labels: dict[str, str] = field(default_factory=dict)
     written_at: float = 0.0
     noticed: Any = None
     announced: dict[str, tuple[str, str]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from .door import Pods
 from .facts import PodFacts, read_pod
 from .judging import judge
 from .member import Member
-from .plan import PodPlan, State
+from .plan import PodPlan, Returned, State
 from .routes import Refusal
 from .telling import Found
 
@@ -90,8 +90,7 @@ class ProfilerReconciler:
         await rollouts.take_back(self.pods, member)
 
     async def _look_and_act(self, member: Member, spec: ProfilerSpec, now: float) -> Found:
-        member.selector = await self._selector(member, spec)
-        raw = await self.pods.matching(member.namespace, member.selector)
+        raw = await self.pods.matching(member.namespace, await self._selector(member, spec))
         facts = [read_pod(pod, member.users) for pod in raw]
         unread = await self.collector.collect(member, facts)
         facts = [read_pod(pod, member.users) for pod in raw]  # users may have been learned
@@ -119,6 +118,9 @@ class ProfilerReconciler:
         self, member: Member, spec: ProfilerSpec, facts: list[PodFacts], now: float
     ) -> tuple[PodPlan, ...]:
         returned = {uid: pod.returned(now) for uid, pod in member.pods.items()}
+        if spec.mode is ProfilerMode.CONTINUOUS and member.injection_refusal is not None:
+            for pod in facts:
+                returned.setdefault(pod.uid, Returned(refusal=member.injection_refusal))
         return plan.plan(facts, returned, spec, run=member.run, now=now)
 
     async def _act(
@@ -160,10 +162,14 @@ class ProfilerReconciler:
             ClusterError: the workload is not there, or says none.
         """
         if spec.selector is not None:
+            member.match_labels = dict(spec.selector.match_labels)
             return containers.selector_text(spec.selector.match_labels)
         ref = spec.target_ref
         assert ref is not None
         workload = await self.pods.template(member.namespace, ref)
+        said = (workload.get("spec") or {}).get("selector") or {}
+        by_labels = not said.get("matchExpressions")
+        member.match_labels = dict(said.get("matchLabels") or {}) if by_labels else {}
         return workload_selector(ref, workload)
 
     async def _report(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from ..cluster import KubernetesCluster
 from ..rollups import StoreState
 from ..settings import SettingsHolder
+from .acting import injection_of
+from .admission import Answer, Injection
 from .assembly import assemble
 from .census import ProfilerCensus
 from .door import KubernetesPods
@@ -14,6 +16,7 @@ from .history import History
 from .keeping import ProfileKeeper
 from .merging import ProfileMerger
 from .reconcile import Announce
+from .webhook import Webhook
 
 
 class Profiling:
@@ -39,6 +42,14 @@ class Profiling:
         self._merger = ProfileMerger(lambda: settings.current.store)
         pods = KubernetesPods(cluster)
         self._census = ProfilerCensus(cluster, pods, self.fleet, namespaces, may_write)
+        self._settings = settings
+        self._webhook = Webhook(
+            cluster,
+            lambda: settings.current.profiling.webhook,
+            self._injections,
+            self._told,
+            namespaces=tuple(namespaces),
+        )
         assemble(
             self.fleet,
             cluster=cluster,
@@ -52,9 +63,23 @@ class Profiling:
 
     async def run(self) -> None:
         """What goes on in the background while this operator leads, for ever."""
-        await asyncio.gather(self.keeper.run(), self._merger.run(), self._census.keep())
+        await asyncio.gather(
+            self.keeper.run(), self._merger.run(), self._census.keep(), self._webhook.run()
+        )
 
     async def aclose(self) -> None:
         """Send what waits, and close all connections."""
+        await self._webhook.stop()
         await self.keeper.aclose()
         await self._merger.aclose()
+
+    def _injections(self) -> list[Injection]:
+        """What Profilers ask for in new pods."""
+        found = [injection_of(member, self._settings.current.profiling) for member in self.fleet]
+        return [injection for injection in found if injection is not None]
+
+    def _told(self, answer: Answer) -> None:
+        """Let a Profiler know what has come of a new pod."""
+        for member in self.fleet:
+            if (member.namespace, member.name) == (answer.namespace, answer.profiler):
+                member.injection_refusal = answer.refusal
