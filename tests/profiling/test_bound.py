@@ -73,6 +73,16 @@ def test_workers_without_orders_are_idle_though_they_wait_like_those_at_a_lock(w
     assert kind(window(*parked)) is Kind.IDLE
 
 
+def test_functions_are_known_by_what_they_stand_in_too(window, waits):
+    """As py-spy tells them from Python 3.11 on."""
+    get = f"worker:2;{LIBRARY}/queue.py:Queue.get:171;{LIBRARY}/threading.py:Condition.wait:355"
+    held = (
+        f"work:2;{LIBRARY}/threading.py:Semaphore.acquire:4;{LIBRARY}/threading.py:Condition.wait:9"
+    )
+    assert kind(window(waits("lock", get))) is Kind.IDLE
+    assert kind(window(waits("lock", held))) is Kind.LOCK
+
+
 def test_waiting_for_an_answer_is_bound_by_the_network_and_for_a_request_is_idle(window, waits):
     assert kind(window(waits("network", ANSWER))) is Kind.NETWORK_IO
     assert kind(window(waits("network", NEXT_REQUEST))) is Kind.IDLE

@@ -191,7 +191,7 @@ def _with_changes(base: Comparison, measured: Measured, function: str, rules: Ru
         return replace(
             base, verdict=Verdict.REGRESSED, reason=_told((worse or significant)[0], base)
         )
-    named = [change for change in better if change.function.name == function]
+    named = [change for change in better if _is(change, function)]
     if function and not named:
         reason = f"{function} costs what it did; {_told(better[0], base)}"
         return replace(base, verdict=Verdict.IMPROVED, reason=reason)
@@ -199,6 +199,11 @@ def _with_changes(base: Comparison, measured: Measured, function: str, rules: Ru
     fixed = what.saved >= rules.fixed and up <= rules.moved * down
     verdict = Verdict.FIXED if fixed else Verdict.IMPROVED
     return replace(base, verdict=verdict, reason=_told(what, base))
+
+
+def _is(change: Change, name: str) -> bool:
+    """By its own name, or by what it stands in, too."""
+    return change.function.name == name or change.function.name.endswith(f".{name}")
 
 
 _NOTE = (

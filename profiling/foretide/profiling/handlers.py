@@ -89,7 +89,7 @@ def _handler(below: Sequence[Frame], skip: tuple[str, ...]) -> Frame | None:
 def _dispatcher(frame: Frame) -> tuple[str, tuple[str, ...]] | None:
     parts = frame.file.replace("\\", "/").split("/")
     for size in (1, 2, 3, 4):
-        found = _BY_NAME.get(("/".join(parts[-size:]), frame.function))
+        found = _BY_NAME.get(("/".join(parts[-size:]), frame.own_name))
         if found is not None:
             return found
     return None

@@ -101,6 +101,6 @@ def _waits_for_work(frame: Frame) -> bool:
     parts = file.split("/")
     for size in (1, 2, 3):
         name = "/".join(parts[-size:])
-        if (name, frame.function) in _WAIT_FOR_WORK:
+        if (name, frame.own_name) in _WAIT_FOR_WORK:
             return name not in _STANDARD or in_library(file, name)
     return False

@@ -102,7 +102,7 @@ _MOST_READ = 400
 
 def leaf_of(frame: Frame, text: str | None = None) -> Leaf:
     """What a thread does whose innermost frame this is; `text` is the line's source, if known."""
-    known = _standard(frame.file, frame.function)
+    known = _standard(frame.file, frame.own_name)
     if known is not None:
         return known
     return Leaf.UNKNOWN if text is None else read_line(text)

@@ -79,19 +79,19 @@ def _purpose(window: Window, stack: Sequence[int]) -> Purpose:
 def _of_lock(frames: Sequence[Frame], text: str) -> Purpose:
     """Of a stack that ends at a lock: the functions of the standard library around it tell."""
     inner = [frame for frame in frames[-4:] if _inside(frame.file, "threading.py")]
-    if inner and inner[0].function in _SEMAPHORE:
+    if inner and inner[0].own_name in _SEMAPHORE:
         return Purpose.HELD_UP
     if any(_named(frame, _PARKED) for frame in frames[-4:]):
         return Purpose.PARKED
     if inner:
         # A condition or an event that somebody else sets.
-        return Purpose.PARKED if inner[0].function == "wait" else Purpose.HELD_UP
+        return Purpose.PARKED if inner[0].own_name == "wait" else Purpose.HELD_UP
     return Purpose.PARKED if any(order in text for order in _ORDERS) else Purpose.HELD_UP
 
 
 def _accepts(frames: Sequence[Frame], text: str) -> bool:
     return (
-        frames[-1].function == "accept"
+        frames[-1].own_name == "accept"
         or ".accept(" in text
         or any(_named(frame, _PARKED) for frame in frames[-4:])
     )
@@ -106,7 +106,7 @@ def _reads_a_request(frames: Sequence[Frame]) -> bool:
 
 def _named(frame: Frame, names: Mapping[str, frozenset[str]]) -> bool:
     return any(
-        frame.function in functions and _inside(frame.file, file)
+        frame.own_name in functions and _inside(frame.file, file)
         for file, functions in names.items()
     )
 

@@ -51,6 +51,11 @@ class Frame:
     file: str
     line: int
 
+    @property
+    def own_name(self) -> str:
+        """Without what the function stands in, which is told from Python 3.11 on alone."""
+        return self.function.rpartition(".")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
