@@ -42,6 +42,7 @@ from rich.table import Table  # noqa: E402
 from benchmarks import profiling_bound as bounds  # noqa: E402
 from benchmarks import profiling_hotspots as hotspots  # noqa: E402
 from benchmarks import profiling_verdicts as verdicts  # noqa: E402
+from benchmarks.profiling_kill import kill_again_and_again  # noqa: E402
 from benchmarks.profiling_programs import pythons  # noqa: E402
 from benchmarks.profiling_recording import Recording, record  # noqa: E402
 from benchmarks.telling import console_of_a_benchmark, show_summary, write_json  # noqa: E402
@@ -193,10 +194,22 @@ def _verdicts(options: argparse.Namespace, console: Console) -> Found:
     return found
 
 
+def _kill(options: argparse.Namespace, console: Console) -> Found:
+    with Bar(every=30.0) as bar:
+        found = kill_again_and_again(options.kills, lambda done: bar(done, options.kills, "kill"))
+    summary = {
+        "left_stopped": float(found.left_stopped),
+        "kills": float(found.kills),
+        "slowest_release_s": found.slowest,
+    }
+    return {"summary": summary}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, Console], Found]] = {
     "hotspots": _hotspots,
     "bound": _bound,
     "verdicts": _verdicts,
+    "kill": _kill,
 }
 
 
@@ -220,6 +233,7 @@ def main() -> int:
     parser.add_argument(
         "--verdict-windows", type=int, default=24, help="of 10 s, to cut pairs from"
     )
+    parser.add_argument("--kills", type=int, default=100, help="of the profiler, in a stop each")
     parser.add_argument("--jobs", type=int, default=2, help="processes that compare")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep labelled windows there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
