@@ -98,7 +98,7 @@ class Shop:
     def deploy(self, program="busy.py", *, name="shop", replicas=1, security=None, pod=None):
         """An application of one Python program, as a user of its own unless told otherwise."""
         own = {**RESTRICTED, "runAsUser": USER, "runAsGroup": USER}
-        source = (PROGRAMS / program).read_text(encoding="utf-8")
+        source = (PROGRAMS / program).read_text(encoding="utf-8")  # joined to a Path, a Path stays
         container = {
             "name": "app",
             "image": self.python.reference,

@@ -1,5 +1,7 @@
 """Mode Once on a real node: attached without a restart, under `restricted`, or refused with why."""
 
+import subprocess
+import sys
 import time
 
 
@@ -79,6 +81,27 @@ def test_what_admission_forbids_is_quoted(shop, operator):
     assert 'violates PodSecurity "restricted' in found["message"]
     assert "runAsUser" in found["message"]
     assert shop.samplers() == {}
+
+
+def test_a_pod_is_profiled_from_the_command_line_without_an_operator(
+    sandbox, shop, sampler, tmp_path
+):
+    shop.deploy()
+    (pod,) = shop.pods()
+    output = tmp_path / "shop.ftp"
+    command = [
+        *(sys.executable, "-m", "foretide.operator.main", "profile", "pod"),
+        *(pod["metadata"]["name"], "-n", shop.namespace.name, "--seconds", "10"),
+        *("--kubeconfig", str(sandbox.kubeconfig), "--image", sampler.reference, "-o", str(output)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Profiling" in done.stderr
+    assert "samples" in done.stdout
+    assert output.stat().st_size > 0
+    refused = subprocess.run([*command, "-c", "other"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "no container other. It has app" in refused.stderr
 
 
 def test_what_is_no_python_is_told(shop, operator):

@@ -108,6 +108,12 @@ def test_the_container_that_waits_for_orders_is_used_again_by_the_next_run(attac
     assert found.action == Reuse(OURS)
 
 
+def test_one_that_takes_no_order_is_left_to_end_and_another_is_added(attached):
+    deaf = {"uid-shop-1": Returned(deaf=frozenset({OURS}))}
+    (found,) = once([attached(RUNNING)], deaf, run="r2")
+    assert isinstance(found.action, Attach)
+
+
 def test_what_was_ordered_is_under_way_until_it_is_done(attached):
     returned = {"uid-shop-1": Returned(ordered=OURS)}
     (found,) = once([attached(RUNNING)], returned, run="r2")

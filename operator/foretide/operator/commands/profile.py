@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from . import profile_files, profile_live
+from . import profile_files, profile_live, profile_pod
 
 _DESCRIPTION = """\
 Find out why a Python process is slow: it is sampled from outside with py-spy, without a change of
@@ -12,6 +12,7 @@ it or a restart. Where a FILE or a PID may stand, a PID is sampled for --seconds
 _EXAMPLES = """\
 examples:
   foretide profile record 1234 -o before.ftp
+  foretide profile pod shop-5d9c7-x2x1z -n shop
   foretide profile report before.ftp
   foretide profile top 1234
   foretide profile flame 1234 -o flame.html
@@ -48,6 +49,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     _add_sampling(record)
     record.set_defaults(run=profile_live.record)
+
+    profile_pod.add_parser(actions)
 
     report = actions.add_parser(
         "report",

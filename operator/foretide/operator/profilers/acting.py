@@ -141,13 +141,9 @@ class Actor:
         if answer == "ok":
             from_pod.ordered = container
             return
-        refusal = Refusal(
-            "OrderFailed",
-            f"{container} takes no order: {answer}",
-            "It ends by itself; the operator needs the verbs get and create on pods/exec to use it "
-            "again before that",
-        )
-        from_pod.refuse(refusal, self.clock())
+        # Without the right to exec, say: another container is added then, and this one ends.
+        logger.info("%s/%s takes no order: %s", pod.name, container, answer)
+        from_pod.deaf.add(container)
 
     async def _give_turn(self, member: Member, pod: PodFacts, text: str) -> None:
         value = {containers.TURN: text or None}

@@ -35,6 +35,10 @@ class Pods(Protocol):
         """The pods of a label selector."""
         ...
 
+    async def read(self, namespace: str, pod: str) -> Json:
+        """One pod."""
+        ...
+
     async def template(self, namespace: str, ref: ScaleTargetRef) -> Json:
         """A workload, with its selector and its template."""
         ...
@@ -79,6 +83,11 @@ class KubernetesPods:
     async def matching(self, namespace: str, selector: str) -> list[Json]:
         """See `Pods`."""
         return [dict(pod) for pod in await self._cluster.list_pods(namespace, selector)]
+
+    async def read(self, namespace: str, pod: str) -> Json:
+        """See `Pods`."""
+        answer: Json = await self._cluster.request("GET", _pod(namespace, pod))
+        return answer
 
     async def template(self, namespace: str, ref: ScaleTargetRef) -> Json:
         """See `Pods`."""

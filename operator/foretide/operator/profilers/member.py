@@ -37,6 +37,7 @@ class FromPod:
     events: dict[str, deque[Event]] = field(default_factory=dict)
     read_to: dict[str, float] = field(default_factory=dict)
     ordered: str = ""
+    deaf: set[str] = field(default_factory=set)
     refusal: Refusal | None = None
     refused_at: float = 0.0
 
@@ -44,7 +45,7 @@ class FromPod:
         """The same for planning."""
         fresh = self.refusal if now < self.refused_at + ASK_AGAIN else None
         events = {name: tuple(events) for name, events in self.events.items()}
-        return Returned(events, self.ordered, fresh)
+        return Returned(events, self.ordered, fresh, frozenset(self.deaf))
 
     def take(
         self, container: str, windows: Iterable[Window], events: Iterable[Event]

@@ -79,12 +79,13 @@ class Returned:
     """What has come back from a pod in this run.
 
     `events` by our container's name; `ordered` the container that a running order went to;
-    `refusal` what admission said the last time.
+    `refusal` what admission said the last time; `deaf` are containers that took no order.
     """
 
     events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     ordered: str = ""
     refusal: Refusal | None = None
+    deaf: frozenset[str] = frozenset()
 
 
 def plan(
@@ -113,7 +114,7 @@ def _once(
     for pod in rotation.pick(fresh, len(fresh), turn=run, keep=_ready(fresh)):
         if room <= 0 or refused >= MOST_REFUSED:
             break
-        started = _start(pod, spec)
+        started = _start(pod, spec, returned.get(pod.uid, Returned()).deaf)
         found.append(started)
         refused += started.state is State.REFUSED
         room -= started.state.is_under_way
@@ -132,7 +133,8 @@ def _under_way(pod: PodFacts, returned: Returned, spec: ProfilerSpec, run: str) 
     )
     if ours is None or ours.sidecar:
         # A reused container's events tell of the run, also after a restart of the operator.
-        ours = next((it for it in pod.ours if _said(returned, it.name, run)), None)
+        told = (it for it in pod.ours if not it.probe and _said(returned, it.name, run))
+        ours = next(told, None)
     if ours is None:
         if returned.refusal is not None and not returned.refusal.passing:
             return _refused(pod, returned.refusal)
@@ -164,7 +166,7 @@ def _probing(pod: PodFacts, spec: ProfilerSpec, returned: Returned) -> PodPlan |
     return _on(pod, probe, State.FAILED, refusal.reason, message)
 
 
-def _start(pod: PodFacts, spec: ProfilerSpec) -> PodPlan:
+def _start(pod: PodFacts, spec: ProfilerSpec, deaf: frozenset[str]) -> PodPlan:
     found = routes.choose(
         pod, spec.container, allow_ptrace=spec.capability is Capability.SYS_PTRACE
     )
@@ -173,7 +175,9 @@ def _start(pod: PodFacts, spec: ProfilerSpec) -> PodPlan:
     target = found.target
     for access in found.accesses:
         ours = None if access.is_probe else pod.reusable(target.name, access.add)
-        if ours is not None and ours.running and ours.user == access.user:
+        if ours is None or ours.name in deaf:
+            continue
+        if ours.running and ours.user == access.user:
             return PodPlan(
                 pod,
                 State.STARTING,

@@ -184,7 +184,11 @@ class ProfilerReconciler:
         else:
             told = telling.conditions(spec, found, finished=member.finished_at is not None)
             fresh = telling.status(member, found)
+        said: set[str] = set()
         for one in verdict.news(member.announced, told):
+            if one.message in said:  # several conditions may have one cause
+                continue
+            said.add(one.message)
             self.announce(
                 member.body,
                 kind="Warning" if one.is_bad else "Normal",

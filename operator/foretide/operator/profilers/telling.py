@@ -43,7 +43,7 @@ def conditions(spec: ProfilerSpec, found: Found, *, finished: bool) -> list[Cond
     attached = _attached(spec, found)
     profiled = Condition(
         PROFILED,
-        bool(found.figures),
+        True if found.figures else None,
         "Available" if found.figures else "NoWindows",
         "" if found.figures else "no window has come back yet" + _unread(found),
     )

@@ -1,0 +1,359 @@
+"""Whole ticks of a Profiler, with pods in memory: from the first look to a verdict, and what goes
+wrong on the way. Windows are real ones."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from foretide.operator.cluster import ClusterError
+from foretide.operator.profilers.assembly import assemble
+from foretide.operator.profilers.fleet import ProfilerFleet
+from foretide.operator.profilers.member import Member
+from foretide.operator.profilers.memory import MemoryPods
+from foretide.operator.profilers.reconcile import BUSY, QUIET, ProfilerGone
+from foretide.operator.settings import OperatorSettings, SettingsHolder
+from foretide.profiling.events import Event, Kind, to_line
+from foretide.profiling.sampler.wire import read_windows, to_packed_line
+
+FIXTURES = Path(__file__).parents[2] / "profiling" / "fixtures"
+OURS = "foretide-profiler-1"
+APP = {"securityContext": {"runAsUser": 1000, "runAsGroup": 1000}}
+
+
+class Statuses:
+    """The API server's part that keeps the resources' status."""
+
+    def __init__(self):
+        self.status = {}
+        self.writes = 0
+        self.gone = False
+
+    async def request(self, method, path, body=None, *, content_type=""):
+        if self.gone:
+            raise ClusterError("NotFound", "no such profiler", 404)
+        self.writes += 1
+        for key, value in body["status"].items():
+            self.status.pop(key, None)
+            if value is not None:
+                self.status[key] = value
+
+    def condition(self, kind):
+        found = [it for it in self.status["conditions"] if it["type"] == kind]
+        return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else None
+
+
+class World:
+    """A Profiler, its pods, and what a test does with them."""
+
+    def __init__(self):
+        self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
+        self.events, self.now, self.leads = [], 1_800_000_000.0, True
+        self.reconciler = assemble(
+            self.fleet,
+            cluster=self.api,
+            pods=self.pods,
+            settings=SettingsHolder(OperatorSettings()),
+            announce=lambda body, **event: self.events.append(event),
+            may_write=lambda: self.leads,
+            clock=lambda: self.now,
+        )
+        self.member = None
+
+    def profiler(self, name="prof", status=None, **spec):
+        spec = {"selector": {"matchLabels": {"app": "shop"}}, "pods": 1, **spec}
+        meta = {"uid": f"uid-{name}", "namespace": "shop", "name": name, "generation": 1}
+        self.member = Member.from_body({"metadata": meta, "spec": spec, "status": status or {}})
+        return self.member
+
+    async def tick(self, times=1):
+        for _ in range(times):
+            self.now += 1
+            delay = await self.reconciler.tick(self.member)
+        return delay
+
+    def say(self, *kinds, pod="shop-1", **fields):
+        for kind in kinds:
+            event = Event(kind, self.now, self.member.run, **fields)
+            self.pods.logs[pod, OURS].append(to_line(event))
+
+    def measure(self, windows, pod="shop-1"):
+        for window in windows:
+            labels = {"pod": pod, "run": self.member.run}
+            line = to_packed_line(dataclasses.replace(window, labels=labels))
+            self.pods.logs[pod, OURS].append(line)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture(scope="module")
+def windows():
+    """Real windows of one little program."""
+    path = sorted(FIXTURES.glob("*.txt"))[0]
+    return list(read_windows(path.read_text(encoding="utf-8").splitlines()))
+
+
+async def test_a_run_goes_from_attaching_to_done(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    assert await world.tick() == BUSY
+    assert [(verb, pod) for verb, pod, _ in world.pods.calls] == [("attach", "shop-1")]
+    await world.tick()
+    assert world.api.condition("Attached")[:2] == ("True", "Attached")
+    assert world.api.condition("Ready")[:2] == ("Unknown", "Measuring")
+    world.measure(windows)
+    await world.tick()
+    assert world.api.condition("Ready")[:2] == ("True", "Profiling")
+    assert world.api.status["profile"]["windows"] == len(windows)
+    assert world.api.status["bound"]["kind"]
+    world.say(Kind.DONE)
+    assert await world.tick(2) == QUIET
+    assert world.api.condition("Ready")[:2] == ("True", "Done")
+    assert world.api.status["podsSummary"] == "1/1"
+    assert len(world.pods.calls) == 1
+
+
+async def test_once_done_nothing_more_is_done_to_new_pods(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    world.say(Kind.DONE)
+    await world.tick(2)
+    world.pods.pods.clear()
+    world.pods.add(make_pod("shop-2", container=APP))
+    await world.tick(3)
+    assert len(world.pods.calls) == 1
+    assert world.api.status["profile"]
+
+
+async def test_what_admission_forbids_is_quoted_and_nothing_is_changed(world, make_pod):
+    world.pods.forbids = 'violates PodSecurity "restricted:latest": runAsNonRoot != true'
+    world.pods.add(make_pod(container={"securityContext": {"runAsUser": 0}}))
+    world.profiler()
+    await world.tick(2)
+    status, reason, message = world.api.condition("Attached")
+    assert (status, reason) == ("False", "PolicyForbids")
+    assert world.pods.forbids in message
+    assert "runAsUser" in message
+    assert world.pods.calls == []
+    assert [event["reason"] for event in world.events].count("PolicyForbids") == 1
+
+
+async def test_an_unknown_user_is_found_out_and_remembered_in_status(world, make_pod):
+    world.pods.add(make_pod())
+    world.profiler()
+    await world.tick()
+    assert world.pods.calls[0][2]["args"][0] == "--probe"
+    world.say(Kind.USER, uid=33, gid=34)
+    world.pods.set_state("shop-1", OURS, {"terminated": {"reason": "Completed"}})
+    await world.tick(2)
+    context = world.pods.calls[1][2]["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"]) == (33, 34)
+    assert world.api.status["users"] == {"shop:1": "33:34"}
+
+
+async def test_the_next_run_is_ordered_from_the_container_that_is_there(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    world.say(Kind.DONE)
+    await world.tick()
+    body = world.member.body
+    world.member.update({**body, "spec": {**body["spec"], "run": "again"}})
+    await world.tick()
+    verb, pod, text = world.pods.calls[-1]
+    assert (verb, pod) == ("order", "shop-1")
+    assert json.loads(text)["run"] == world.member.run
+    await world.tick()
+    assert world.api.status.get("profile") is None  # the last run's is not this run's
+    assert len(world.pods.calls) == 2
+
+
+async def test_where_no_order_arrives_another_container_is_added(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.say(Kind.DONE)
+    await world.tick()
+    world.pods.answers = "refused: pods/exec is forbidden"
+    body = world.member.body
+    world.member.update({**body, "spec": {**body["spec"], "run": "again"}})
+    await world.tick(2)
+    assert [verb for verb, _, _ in world.pods.calls] == ["attach", "order", "attach"]
+
+
+async def test_a_new_operator_finds_a_run_in_the_pods_logs(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    world.say(Kind.DONE)
+    known = world.api.status
+    world.profiler(status=known)
+    await world.tick(2)
+    assert world.api.condition("Ready")[:2] == ("True", "Done")
+    assert world.api.status["profile"]["windows"] == len(windows)
+    assert len(world.pods.calls) == 1
+
+
+async def test_figures_of_a_run_outlive_its_pods(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    world.say(Kind.DONE)
+    await world.tick(2)
+    before = world.api.status["profile"]
+    world.pods.pods.clear()
+    world.profiler(status=dict(world.api.status))
+    await world.tick(2)
+    assert world.api.status["profile"] == before
+
+
+async def test_an_api_server_that_is_away_is_told_and_takes_nothing_from_status(
+    world, make_pod, windows
+):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    await world.tick()
+    world.pods.away = True
+    await world.tick()
+    assert world.api.condition("Ready")[:2] == ("False", "ApiUnreachable")
+    assert world.api.status["profile"]
+
+
+async def test_a_profiler_that_is_gone_leaves_no_process(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls[-1] == ("order", "shop-1", "end")
+
+
+async def test_suspending_takes_the_sampler_away(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    body = world.member.body
+    world.member.update({**body, "spec": {**body["spec"], "suspend": True}})
+    await world.tick(2)
+    assert [call[0] for call in world.pods.calls] == ["attach", "order"]
+    assert world.api.condition("Ready")[:2] == ("True", "Suspended")
+
+
+async def test_a_stand_by_changes_nothing(world, make_pod):
+    world.leads = False
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls == []
+    assert world.api.writes == 0
+
+
+async def test_status_is_written_for_news_and_not_at_every_tick(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    before = world.api.writes
+    await world.tick(10)
+    assert world.api.writes == before
+
+
+async def test_a_spec_that_cannot_be_is_told(world):
+    world.profiler(duration="1s")
+    assert await world.tick() == QUIET
+    assert world.api.condition("Ready")[1] == "InvalidSpec"
+    assert "between 10s and 1h" in world.api.condition("Ready")[2]
+
+
+async def test_that_nothing_matches_is_told(world):
+    world.profiler()
+    await world.tick()
+    assert world.api.condition("Attached")[:2] == ("False", "NoPods")
+
+
+async def test_a_resource_that_is_gone_ends_the_ticking(world, make_pod):
+    world.profiler()
+    world.api.gone = True
+    with pytest.raises(ProfilerGone):
+        await world.tick()
+
+
+async def test_it_is_held_against_another_profilers_profile(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    before = world.profiler("before")
+    world.fleet._members["x"] = (before, None, None)
+    world.profiler("after", baseline={"profiler": "before"})
+    await world.tick()
+    assert world.api.condition("Compared")[:2] == ("Unknown", "NothingToCompare")
+    before.from_pod("uid-shop-1", "shop-1").windows.extend(
+        dataclasses.replace(it, labels={"run": before.run, "pod": "shop-1"}) for it in windows
+    )
+    world.measure(windows)
+    await world.tick(2)
+    assert world.api.status["verdict"]["verdict"] in ("NoChange", "InsufficientData")
+    assert world.api.condition("Compared")[1] == world.api.status["verdict"]["verdict"]
+
+
+async def test_a_baseline_that_is_not_there_is_told(world, make_pod):
+    world.profiler("after", baseline={"profiler": "none"})
+    await world.tick()
+    assert world.api.condition("Compared")[:2] == ("False", "BaselineNotFound")
+
+
+DEPLOYMENT = {
+    "spec": {
+        "selector": {"matchLabels": {"app": "shop"}},
+        "template": {
+            "metadata": {"labels": {"app": "shop"}},
+            "spec": {"containers": [{"name": "app", "image": "shop:1", **APP}]},
+        },
+    }
+}
+TARGET = {"targetRef": {"kind": "Deployment", "name": "shop"}, "selector": None}
+
+
+async def test_a_workload_that_is_not_there_is_told(world):
+    world.profiler(**TARGET)
+    await world.tick()
+    assert world.api.condition("Ready")[1] == "NotFound"
+
+
+async def test_with_leave_the_template_gets_the_sidecar_once(world):
+    world.pods.workloads["shop"] = DEPLOYMENT
+    world.profiler(mode="Continuous", allowRollout=True, **TARGET)
+    await world.tick()
+    ((verb, name, document),) = world.pods.calls
+    assert (verb, name) == ("apply", "shop")
+    spec = document["spec"]["template"]["spec"]
+    assert spec["initContainers"][0]["restartPolicy"] == "Always"
+    # From then on the template has it, and says whose it is.
+    changed = json.loads(json.dumps(DEPLOYMENT))
+    changed["spec"]["template"]["spec"]["initContainers"] = spec["initContainers"]
+    changed["spec"]["template"]["metadata"]["annotations"] = {"foretide.dev/profiler": "prof"}
+    world.pods.workloads["shop"] = changed
+    await world.tick(3)
+    assert len(world.pods.calls) == 1
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls[-1][2] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "shop"},
+    }
+
+
+async def test_without_leave_no_template_is_touched(world):
+    world.pods.workloads["shop"] = DEPLOYMENT
+    world.profiler(mode="Continuous", **TARGET)
+    await world.tick(3)
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls == []
