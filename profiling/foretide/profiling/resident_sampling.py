@@ -74,7 +74,7 @@ def _follow(samplers: dict[int, Sampler], pids: list[int], order: Order) -> None
             if (refusal := can_attach(pid)) is not None:
                 raise SamplingRefused(refusal.reason, f"{refusal.message}. {refusal.remedy}")
             try:
-                samplers[pid] = Sampler(pid, labels=labels)
+                samplers[pid] = Sampler(pid, labels=labels, variables=order.locals)
             except (FileNotFoundError, ProcessLookupError):  # it has just ended
                 continue
             except OSError as error:

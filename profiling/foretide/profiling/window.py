@@ -184,6 +184,8 @@ class Window:
     (through /proc/PID/root). It tells a line that sleeps from one that works (`leaves.py`).
     `parts`: into how many parts of equal length, about a second each, its samples and CPU seconds
     are told apart: a comparison needs more units than a profile of half a minute has windows.
+    `variables` are local variables by the index of their frame and their name, as `repr` writes
+    them, at one moment at the end of the window: empty unless they were asked for.
     """
 
     started_at: float
@@ -204,3 +206,4 @@ class Window:
     labels: Mapping[str, str] = field(default_factory=dict)
     source: Mapping[int, str] = field(default_factory=dict)
     parts: int = 1
+    variables: Mapping[int, Mapping[str, str]] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import pytest
 
 from foretide.profiling.sampler import Budget, find
 from foretide.profiling.sampler.several import NothingToSample, sample_all
+from foretide.profiling.sampler.watchdog import Watchdog
 
 FORKS = """
     import os, signal
@@ -60,3 +61,8 @@ def test_each_has_its_turn():
     seen = [each.pid for at in range(5) for each in find.turn(processes, 2, at)]
     assert sorted(seen) == sorted([0, 1, 2, 3, 4] * 2)
     assert find.turn(processes, 9, 3) == processes
+
+
+def test_watchdogs_are_not_taken_for_an_application():
+    with Watchdog() as dog:
+        assert dog.pid not in [each.pid for each in find.python_processes()]

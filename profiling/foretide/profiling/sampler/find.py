@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from . import maps, procfs
 
+_WATCHDOG = "/foretide/profiling/sampler/watchdog.py"
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -21,7 +23,7 @@ class Found:
 def python_processes(container_id: str = "") -> list[Found]:
     """Python processes in this PID namespace, oldest first.
 
-    Left out are we ourselves, who has started us, and whom we have started.
+    Left out are we ourselves, who has started us, and the watchdogs of any sampler.
 
     With `container_id` (with or without its scheme, such as containerd://) only those in control
     groups of that name; where the kernel shows us none of those, all of them.
@@ -30,7 +32,7 @@ def python_processes(container_id: str = "") -> list[Found]:
     found = []
     for name in os.listdir("/proc"):
         process = _look(int(name)) if name.isdigit() and int(name) not in own else None
-        if process and process.parent != os.getpid():
+        if process and not process.command.endswith(_WATCHDOG):
             found.append(process)
     found.sort(key=lambda each: (each.started, each.pid))
     wanted = container_id.rpartition("/")[2]

@@ -2,7 +2,7 @@
 
 Of py-spy's formats speedscope's alone keeps each thread's samples one by one, so that the n-th can
 be joined with what /proc said at the n-th moment. `--function` would give each function's first
-line for the line it was at, so it is not asked for; py-spy's locals are never asked for at all.
+line for the line it was at, so it is not asked for.
 """
 
 import json

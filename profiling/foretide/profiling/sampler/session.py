@@ -16,6 +16,7 @@ from .priority import come_at_once
 from .sweeps import Sweeps
 from .taking import Taking
 from .target import Target, TargetGone
+from .variables import by_index, read_variables
 from .watchdog import Watchdog, shared
 
 _MOST_FAILURES = 3  # windows in a row
@@ -41,9 +42,14 @@ class Sampler:
         seconds: float = 10.0,
         budget: Budget | None = None,
         labels: Mapping[str, str] | None = None,
+        variables: bool = False,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """Raises FileNotFoundError where there is no such process."""
+        """`variables`: let local variables leave the process (Window.variables).
+
+        Raises FileNotFoundError where there is no such process.
+        """
+        self.variables = variables
         self._watchdog = watchdog or shared()
         self.target = Target(pid)
         self.seconds = seconds
@@ -180,6 +186,10 @@ class Sampler:
         recording = _without_first(recording, skipped)
         tids = self.target.tids_of([t.pthread for t in recording.threads if t.pthread])
         threads, samples = joining.join(recording, self.target.watched, tids, marks, self._parts)
+        variables: Mapping[int, Mapping[str, str]] = {}
+        if self.variables:
+            with contextlib.suppress(pyspy.PySpyError):  # the window is worth more without them
+                variables = by_index(recording.frames, read_variables(self.target.pid))
         source = self.target.sources.of_leaves(recording.frames, recording.stacks)
         cpu = _own_cpu() - self._cpu + taking.cpu_seconds
         still = _stood_still(threads, seconds)
@@ -213,6 +223,7 @@ class Sampler:
             ),
             labels=self.labels,
             source=source,
+            variables=variables,
             parts=self._parts.number,
         )
         self._adapt(window, max(1, count))
@@ -266,14 +277,18 @@ def sample(
     windows: int | None = None,
     budget: Budget | None = None,
     labels: Mapping[str, str] | None = None,
+    variables: bool = False,
 ) -> Iterator[Window]:
-    """Windows of one process, until it ends or `windows` have been taken.
+    """Windows of one process, until it ends or `windows` have been taken. Local variables
+    stay where they are unless `variables` asks for them.
 
     Raises:
         FileNotFoundError: there is no such process.
         pyspy.PySpyError: py-spy is missing or cannot attach (`probes.can_attach` says why).
     """
-    with Sampler(pid, seconds=seconds, budget=budget, labels=labels) as sampler:
+    with Sampler(
+        pid, seconds=seconds, budget=budget, labels=labels, variables=variables
+    ) as sampler:
         taken = failures = 0
         while windows is None or taken < windows:
             try:

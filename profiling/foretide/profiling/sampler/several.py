@@ -22,6 +22,7 @@ def sample_all(
     rounds: int | None = None,
     budget: Budget | None = None,
     labels: Mapping[str, str] | None = None,
+    variables: bool = False,
 ) -> Iterator[Window]:
     """Windows of those processes that `choose` names for the round of this number, counted from 0.
 
@@ -43,7 +44,9 @@ def sample_all(
             for pid in pids:
                 try:
                     if pid not in known or not known[pid].target.lives():
-                        known[pid] = Sampler(pid, seconds=seconds, labels=labels)
+                        known[pid] = Sampler(
+                            pid, seconds=seconds, labels=labels, variables=variables
+                        )
                     known[pid].budget = share
                     samplers.append(known[pid])
                 except OSError as error:
