@@ -239,20 +239,19 @@ def _reason(samples: float, seconds: float, by: By) -> str:
 
 def _unit(window: Window, weights: Sequence[Weight], by: By) -> Mapping[Function, float]:
     """What a window spent at each function's own lines."""
-    spent: defaultdict[Function, float] = defaultdict(float)
+    frames = window.frames
     idle = [
         by is By.WALL
-        and is_idle(
-            [window.frames[i] for i in stack], window.source.get(stack[-1]) if stack else None
-        )
+        and is_idle([frames[i] for i in stack], window.source.get(stack[-1]) if stack else None)
         for stack in window.stacks
     ]
+    by_stack = [0.0] * len(window.stacks)
     for one, weight in zip(window.samples, weights, strict=True):
-        stack = window.stacks[one.stack]
-        if stack and not idle[one.stack]:
-            spent[function_of(window.frames[stack[-1]])] += (
-                weight.cpu if by is By.CPU else weight.wall
-            )
+        by_stack[one.stack] += weight.cpu if by is By.CPU else weight.wall
+    spent: defaultdict[Function, float] = defaultdict(float)
+    for stack, seconds, left_out in zip(window.stacks, by_stack, idle, strict=True):
+        if stack and not left_out:
+            spent[function_of(frames[stack[-1]])] += seconds
     return spent
 
 

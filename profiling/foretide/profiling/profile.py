@@ -98,9 +98,17 @@ class Merging:
         indices = tuple(self._frames.setdefault(one, len(self._frames)) for one in frames)
         return self._stacks.setdefault(indices, len(self._stacks))
 
-    def text(self, frame: Frame, text: str) -> None:
-        """Keep a line's source."""
-        self._source.setdefault(self._frames.setdefault(frame, len(self._frames)), text)
+    def tables(
+        self, frames: Sequence[Frame], stacks: Sequence[Sequence[int]], source: Mapping[int, str]
+    ) -> list[int]:
+        """The indices of all stacks of a window or profile, given its tables."""
+        here = [self._frames.setdefault(one, len(self._frames)) for one in frames]
+        for index, text in source.items():
+            self._source.setdefault(here[index], text)
+        return [
+            self._stacks.setdefault(tuple([here[one] for one in stack]), len(self._stacks))
+            for stack in stacks
+        ]
 
     def add(
         self,
@@ -167,11 +175,7 @@ def merge(windows: Sequence[Window], weights: Sequence[Sequence[Weight]] | None 
         raise BadProfile("there is no window to make a profile of")
     merging = Merging()
     for window, of_samples in zip(windows, weights or weigh(windows), strict=True):
-        stacks = [
-            merging.stack([window.frames[index] for index in stack]) for stack in window.stacks
-        ]
-        for index, text in window.source.items():
-            merging.text(window.frames[index], text)
+        stacks = merging.tables(window.frames, window.stacks, window.source)
         pools = [pool_of(thread.name) for thread in window.threads]
         off = waits(window, of_samples)
         for one, weight, waited in zip(window.samples, of_samples, off, strict=True):
@@ -216,11 +220,7 @@ def combine(profiles: Sequence[Profile]) -> Profile:
         )
     merging = Merging()
     for profile in profiles:
-        stacks = [
-            merging.stack([profile.frames[index] for index in stack]) for stack in profile.stacks
-        ]
-        for index, text in profile.source.items():
-            merging.text(profile.frames[index], text)
+        stacks = merging.tables(profile.frames, profile.stacks, profile.source)
         for entry in profile.entries:
             merging.add(
                 stacks[entry.stack],

@@ -15,7 +15,7 @@ seconds go to what the threads of its pool did in that window, or else in all wi
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -138,13 +138,19 @@ def _collapsed(strata: Sequence[_Stratum]) -> dict[tuple[int, int], float]:
         stratum.works = [0.0] * len(stratum.indices)
         if stratum.evidence >= _LEAST:
             stratum.share_out()
-    for scope in (lambda one: (one.pool, one.number), lambda one: one.pool):
+    scopes: tuple[tuple[Callable[[_Stratum], object], float], ...] = (
+        (lambda one: (one.pool, one.number), _LEAST),
+        (lambda one: one.pool, _LEAST),
+        # A little is still more than nothing: lines that wait are then charged for none of it.
+        (lambda one: one.pool, 1.0),
+    )
+    for scope, least in scopes:
         groups: defaultdict[object, list[_Stratum]] = defaultdict(list)
         for stratum in strata:
             groups[scope(stratum)].append(stratum)
         for group in groups.values():
             left = sum(one.working for one in group)
-            if left > 0 and sum(one.evidence for one in group) >= _LEAST:
+            if left > 0 and sum(one.evidence for one in group) >= least:
                 _move(group, left, moved)
     for stratum in strata:
         if stratum.working > 0:
@@ -290,16 +296,19 @@ def _chances(
 
     None for a line that waits.
     """
+    leaf_frames = [_leaf_frame(window, one) for one in mine]
     here: dict[Frame | None, _Seen] = {}
-    for one in mine:
-        _add(here.setdefault(_leaf_frame(window, one), _Seen()), one)
+    for one, frame in zip(mine, leaf_frames, strict=True):
+        _add(here.setdefault(frame, _Seen()), one)
     usual = _usual(mine, leaves)
-    found: list[float | None] = []
-    for one in mine:
-        frame = _leaf_frame(window, one)
-        everywhere = here[frame] if frame is None else seen[frame]
-        found.append(_chance(leaves[one.stack], here[frame], everywhere, usual))
-    return found
+    leaf_of_frame = {frame: leaves[one.stack] for one, frame in zip(mine, leaf_frames, strict=True)}
+    chances = {
+        frame: _chance(
+            leaf_of_frame[frame], of_line, of_line if frame is None else seen[frame], usual
+        )
+        for frame, of_line in here.items()
+    }
+    return [chances[frame] for frame in leaf_frames]
 
 
 def _leaf_frame(window: Window, one: Samples) -> Frame | None:
