@@ -17,6 +17,11 @@ class Budget:
     stopped: float = 0.0055
     rate: float = 20.0
 
+    @property
+    def is_boundless(self) -> bool:
+        """May the sampler use a whole core and the target stand still all the time?"""
+        return self.cores >= 1.0 and self.stopped >= 1.0
+
     def __post_init__(self) -> None:
         if self.cores <= 0 or self.stopped <= 0:
             raise ValueError("a budget must allow something: cores and stopped above 0")

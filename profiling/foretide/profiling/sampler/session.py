@@ -86,6 +86,8 @@ class Sampler:
         self.target.begin()
         self._taking = taking = self._start()
         self._watchdog.watch(taking.pid, self.target.pid)
+        if self.rate is None and self.budget.is_boundless:
+            self.rate = self.budget.rate
         if self.rate is None:
             assert isinstance(taking, Taking)
             self.rate = self._calibrate(taking)

@@ -38,6 +38,8 @@ class Watched:
         self.tid = tid
         self.name = ""
         self.alive = True
+        # The call that it waited in at the last look, and that look: most threads wait for long.
+        self.parked: tuple[bytes, Look] = (b"", Look(ThreadState.UNKNOWN, None, "?"))
         self.files = procfs.ThreadFiles(pid, tid)
         self.states: Counter[ThreadState] = Counter()
         self.calls: Counter[str] = Counter()
@@ -192,16 +194,19 @@ def look_at(watched: Watched, book: AddressBook, descriptors: Descriptors) -> Lo
     """
     files = watched.files
     try:
-        call = procfs.parse_syscall(files.read("syscall", 160))
+        text = files.read("syscall", 160)
     except PermissionError:
         return Look(ThreadState.UNKNOWN, None, "?")
+    if text == watched.parked[0]:
+        return watched.parked[1]
+    call = procfs.parse_syscall(text)
     if call is None:
         return Look(ThreadState.RUNNING, None, "R")
     scheduler = ""
     if WAITS.get(call[0]) in (None, Wait.DESCRIPTOR, Wait.FILE):
-        text = files.read("stat", 64)
-        at = text.rfind(b") ")
-        scheduler = chr(text[at + 2]) if at >= 0 else ""
+        stat = files.read("stat", 64)
+        at = stat.rfind(b") ")
+        scheduler = chr(stat[at + 2]) if at >= 0 else ""
         if scheduler == "R":  # it has woken up since
             return Look(ThreadState.RUNNING, None, "R")
     state = state_of(call, scheduler, book, descriptors)
@@ -210,7 +215,10 @@ def look_at(watched: Watched, book: AddressBook, descriptors: Descriptors) -> Lo
     except OSError:
         channel = "?"
     name = NAMES.get(call[0], "-" if call[0] < 0 else str(call[0]))
-    return Look(state, call, f"{scheduler or 'S'} {name} {channel}")
+    look = Look(state, call, f"{scheduler or 'S'} {name} {channel}")
+    if not scheduler and channel != "0":
+        watched.parked = (text, look)
+    return look
 
 
 def moment(before: Look, at_stop: tuple[int, ...] | None) -> Moment:
