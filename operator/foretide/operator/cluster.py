@@ -229,8 +229,8 @@ class KubernetesCluster:
             self._threads, self._request, method, path, body, content_type
         )
 
-    async def text(self, path: str) -> str:
-        """What is at a path that answers plain text, such as a pod's log.
+    async def text(self, path: str, *, accept: str = "*/*") -> str:
+        """What is at a path as text, such as a pod's log.
 
         Raises:
             ClusterError: as for all methods.

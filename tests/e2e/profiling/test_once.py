@@ -125,3 +125,14 @@ def sleeper(reference):
             ],
         },
     }
+
+
+def test_an_annotation_is_enough_and_taking_it_away_ends_it(shop, operator):
+    shop.deploy()
+    annotate = ("annotate", "deployment", "shop")
+    wanted = ("foretide.dev/profile=once", "foretide.dev/profile-duration=10s")
+    shop.namespace.kubectl(*annotate, *wanted)
+    shop.await_done("deployment.shop")
+    shop.namespace.kubectl(*annotate, "foretide.dev/profile-")
+    shop.wait_for(lambda: not shop.namespace.get("prof", "deployment.shop"))
+    shop.wait_for(lambda: list(shop.samplers().values()) == ["terminated"])

@@ -8,6 +8,7 @@ from ..rollups import StoreState
 from ..settings import SettingsHolder
 from .acting import injection_of
 from .admission import Answer, Injection
+from .annotated import Annotated
 from .assembly import assemble
 from .census import ProfilerCensus
 from .door import KubernetesPods
@@ -42,6 +43,7 @@ class Profiling:
         self._merger = ProfileMerger(lambda: settings.current.store)
         pods = KubernetesPods(cluster)
         self._census = ProfilerCensus(cluster, pods, self.fleet, namespaces, may_write)
+        self._annotated = Annotated(cluster, namespaces, announce, may_write)
         self._settings = settings
         self._webhook = Webhook(
             cluster,
@@ -64,7 +66,11 @@ class Profiling:
     async def run(self) -> None:
         """What goes on in the background while this operator leads, for ever."""
         await asyncio.gather(
-            self.keeper.run(), self._merger.run(), self._census.keep(), self._webhook.run()
+            self._annotated.keep(),
+            self.keeper.run(),
+            self._merger.run(),
+            self._census.keep(),
+            self._webhook.run(),
         )
 
     async def aclose(self) -> None:

@@ -1,0 +1,113 @@
+"""Looks for annotated workloads, and lets there be a Profiler for each.
+
+It asks for metadata alone, now and then, instead of watching: that is cheap, and an operator
+without the right to list workloads works on without this.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ..api.crds import GROUP, PROFILERS, VERSION
+from ..cluster import ClusterError, KubernetesCluster, listed
+from . import rollout
+from .annotations import BadAnnotation, Workload, asks, changes, profiler_of
+from .reconcile import Announce
+
+logger = logging.getLogger(__name__)
+
+_PERIOD = 10.0
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_MERGE = "application/merge-patch+json"
+
+
+class Annotated:
+    """Workloads of the given namespaces (none: all of them)."""
+
+    def __init__(
+        self,
+        cluster: KubernetesCluster,
+        namespaces: Iterable[str],
+        announce: Announce,
+        may_write: Callable[[], bool],
+    ) -> None:
+        self._cluster = cluster
+        self._namespaces = tuple(namespaces)
+        self._announce = announce
+        self._may_write = may_write
+        self._told: dict[str, str] = {}
+        self._trouble = ""
+
+    async def keep(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            try:
+                if self._may_write():
+                    await self.look()
+                self._trouble = ""
+            except ClusterError as error:
+                if error.reason != self._trouble:
+                    logger.warning("Annotated workloads are not looked for: %s", error.message)
+                self._trouble = error.reason
+            except Exception:  # a mistake of ours must not end it for good
+                if self._trouble != "Internal":
+                    logger.exception("Annotated workloads are not looked for")
+                self._trouble = "Internal"
+            await asyncio.sleep(_PERIOD)
+
+    async def look(self) -> None:
+        """Create, change and delete Profilers as annotations ask for them.
+
+        Raises:
+            ClusterError: the API server does not say what there is, or refuses.
+        """
+        workloads = [it for kind in rollout.KINDS for it in await self._list(kind)]
+        wanted = []
+        for workload in filter(asks, workloads):
+            try:
+                wanted.append(profiler_of(workload))
+            except BadAnnotation as error:
+                self._tell(workload, str(error))
+        items = listed(self._cluster, f"{GROUP}/{VERSION}", PROFILERS, self._namespaces)
+        found = changes(wanted, [item async for item in items])
+        for document in found.create:
+            await self._cluster.request("POST", _path(document["metadata"]["namespace"]), document)
+        for document in found.change:
+            meta = document["metadata"]
+            body = {"spec": document["spec"]}
+            path = f"{_path(meta['namespace'])}/{quote(meta['name'])}"
+            await self._cluster.request("PATCH", path, body, content_type=_MERGE)
+        for namespace, name in found.delete:
+            await self._cluster.request("DELETE", f"{_path(namespace)}/{quote(name)}")
+
+    async def _list(self, kind: str) -> list[Workload]:
+        found = []
+        for root in [f"/namespaces/{quote(it)}" for it in self._namespaces] or [""]:
+            page = {"limit": "500"}
+            while True:
+                path = f"/apis/apps/v1{root}/{kind.lower()}s?{urlencode(page)}"
+                answer = json.loads(await self._cluster.text(path, accept=_METADATA))
+                found += [Workload(kind, item["metadata"]) for item in answer["items"]]
+                following = answer.get("metadata", {}).get("continue")
+                if not following:
+                    break
+                page["continue"] = following
+        return found
+
+    def _tell(self, workload: Workload, message: str) -> None:
+        uid = workload.meta["uid"]
+        if self._told.get(uid) != message:
+            body: dict[str, Any] = {
+                "apiVersion": "apps/v1",
+                "kind": workload.kind,
+                "metadata": dict(workload.meta),
+            }
+            self._announce(body, kind="Warning", reason="BadAnnotation", message=message)
+        self._told[uid] = message
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{quote(namespace)}/{PROFILERS}"
