@@ -162,7 +162,7 @@ def test_few_looks_are_unknown_and_say_how_many_are_needed(window, thread):
     busy = thread({"work:2": 5}, cpu=0.3, states={"running": 5})
     found = bound([window(busy, seconds=0.3, sweeps=5)])
     assert found.kind is Kind.UNKNOWN
-    assert found.evidence[0] == "only 5 looks at the process, 20 are needed"
+    assert found.evidence[0] == "only 5 looks at the process, 10 are needed"
 
 
 def test_no_windows_are_unknown():

@@ -46,7 +46,7 @@ class Bound:
 class Limits:
     """From where on something decides. Shares of time, unless told otherwise."""
 
-    sweeps: int = 20
+    sweeps: int = 10
     throttled_periods: float = 0.1
     throttled_time: float = 0.05
     memory_stall: float = 0.1

@@ -72,12 +72,12 @@ def demand(windows: Sequence[Window]) -> Demand:
 
 
 def _of_window(window: Window) -> Demand:
-    of_stack, leaves = purposes(window), leaves_of(window)
+    stacks = _Stacks(purposes(window), leaves_of(window), window.samples)
     mine: dict[int, list[Samples]] = {}
     for one in window.samples:
         mine.setdefault(one.thread, []).append(one)
     parts = [
-        _of_thread(window, thread, mine.get(index, []), of_stack, leaves)
+        _of_thread(window, thread, mine.get(index, []), stacks)
         for index, thread in enumerate(window.threads)
     ]
     sums = {
@@ -93,8 +93,7 @@ def _of_thread(
     window: Window,
     thread: Thread,
     samples: Sequence[Samples],
-    of_stack: Sequence[Purpose],
-    leaves: Sequence[Leaf],
+    stacks: "_Stacks",
 ) -> Demand:
     used, waited = thread.cpu_seconds, thread.runqueue_seconds
     # A thread may have come or gone within the window: sweeps tell how long it was there.
@@ -106,11 +105,10 @@ def _of_thread(
         # A native thread: what it waits for is its own affair.
         return Demand(used=used, runqueue=waited, cpu=used * alone, busiest=busiest)
     spent = {state: count * each * alone for state, count in thread.states.items()}
-    parked = _share(samples, (one is Purpose.PARKED for one in of_stack)) * there * alone
     lock = spent.get(ThreadState.LOCK, 0.0)
-    network, unclear, idle = _sockets(window, thread, samples, spent, parked, leaves)
-    held_up = max(0.0, lock - parked)
-    in_files = _in_files(window, thread, samples, spent, leaves)
+    held_up = lock * stacks.held_up(samples, Leaf.LOCKS)
+    network, unclear, idle = _sockets(window, thread, samples, spent, stacks)
+    in_files = _in_files(window, thread, samples, spent, stacks.leaves)
     return Demand(
         used=used,
         runqueue=waited,
@@ -132,22 +130,23 @@ def _sockets(
     thread: Thread,
     samples: Sequence[Samples],
     spent: dict[ThreadState, float],
-    parked: float,
-    leaves: Sequence[Leaf],
+    stacks: "_Stacks",
 ) -> tuple[float, float, float]:
     """Seconds that waits at sockets held up, cannot be told, and were for something to do."""
     one_socket = spent.get(ThreadState.NETWORK, 0.0)
     many = spent.get(ThreadState.POLL, 0.0)
     both = one_socket + many
+    answers = stacks.held_up(samples, Leaf.NETWORK)
     awake = thread.voluntary_switches / window.seconds >= _AWAKE if window.seconds else False
     # What wakes up and works is in use, if it cannot be seen by whom.
     used = awake and thread.cpu_seconds > _USED * window.seconds
     asked = sum(thread.peers.values())
     if not asked:
         # A socket with a time limit is polled first: then the line is not one that polls.
-        at_socket = _share(samples, (leaf is Leaf.NETWORK for leaf in leaves)) > 0.5
-        held_up = max(0.0, (both if at_socket else one_socket) - parked)
-        unclear = max(0.0, many - parked) if used and not at_socket else 0.0
+        at_socket = _share(samples, (leaf is Leaf.NETWORK for leaf in stacks.leaves)) > 0.5
+        held_up = (both if at_socket else one_socket) * answers
+        accepts = _share(samples, (one is Purpose.PARKED for one in stacks.purposes)) > 0.5
+        unclear = many if used and not at_socket and not accepts else 0.0
         return held_up, unclear, both - held_up - unclear
     by_peer = {peer: both * count / asked for peer, count in thread.peers.items()}
     upstream, unknown = by_peer.get(Peer.UPSTREAM, 0.0), by_peer.get(Peer.UNKNOWN, 0.0)
@@ -157,8 +156,44 @@ def _sockets(
         unclear = unknown if used else 0.0
         return held_up, unclear, both - held_up - unclear
     local = by_peer.get(Peer.LOCAL, 0.0) if awake else 0.0
-    held_up = upstream + max(0.0, unknown + local - parked)
+    held_up = upstream + (unknown + local) * answers
     return held_up, 0.0, both - held_up
+
+
+class _Stacks:
+    """What a window's stacks say of waits: in how many of a kind threads were held up."""
+
+    def __init__(
+        self, purposes: Sequence[Purpose], leaves: Sequence[Leaf], samples: Sequence[Samples]
+    ) -> None:
+        self.purposes = purposes
+        self.leaves = leaves
+        self._usual = {kind: self._seen(samples, kind) for kind in (Leaf.LOCKS, Leaf.NETWORK)}
+
+    def held_up(self, samples: Sequence[Samples], kind: Leaf) -> float:
+        """Of a thread's waits of this kind, the share that is not for something to do.
+
+        Where samples are rare a thread may have been seen in few of its waits, or in none: what
+        all threads showed counts as one sample more.
+        """
+        held, parked = self._seen(samples, kind)
+        all_held, all_parked = self._usual[kind]
+        usual = all_held / (all_held + all_parked) if all_held + all_parked else 1.0
+        if not held + parked:
+            # Lines whose text is not to be had may wait in C: they are the application's own.
+            unknown = sum(one.count for one in samples if self.leaves[one.stack] is Leaf.UNKNOWN)
+            held = unknown if kind is Leaf.LOCKS else 0
+        return (held + usual) / (held + parked + 1)
+
+    def _seen(self, samples: Sequence[Samples], kind: Leaf) -> tuple[int, int]:
+        held = parked = 0
+        for one in samples:
+            if self.leaves[one.stack] is kind:
+                if self.purposes[one.stack] is Purpose.PARKED:
+                    parked += one.count
+                else:
+                    held += one.count
+        return held, parked
 
 
 def _in_files(

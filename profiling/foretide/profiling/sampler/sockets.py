@@ -20,6 +20,7 @@ _LARGEST_TABLE = 1 << 21
 _MOST_DESCRIPTORS = 256
 _MOST_LISTED = 1_024
 _LISTEN = "0A"
+_TIME_WAIT = " 06 "
 _ACCEPTS = 0x10000  # SO_ACCEPTCON in the flags of a Unix socket
 _ORDER = (Peer.UPSTREAM, Peer.CLIENT, Peer.LISTENER, Peer.UNKNOWN, Peer.LOCAL)
 _POLLFD = 8  # bytes: descriptor (4), events, revents
@@ -53,7 +54,7 @@ class Sockets:
         inode = int(target[8:-1])
         # A socket that is not in them is new; but many may come each second.
         age = self._clock() - self._read_at
-        if age > (_SECONDS if inode in self._peers else _SECONDS / 10):
+        if age > (_SECONDS if inode in self._peers else _SECONDS / 2):
             self._refresh()
         return self._peers.get(inode, Peer.UNKNOWN)
 
@@ -143,7 +144,8 @@ def peers_of_tcp(rows: Iterable[str]) -> dict[int, Peer]:
     """By inode, from the lines of /proc/net/tcp after its head."""
     sockets = []
     for row in rows:
-        words = row.split()
+        # Those that wait for their time to be over belong to nobody, and may be many.
+        words = [] if _TIME_WAIT in row else row.split()
         if len(words) > 9:
             port = words[1].rpartition(":")[2]
             sockets.append((int(words[9]), port, words[3]))
