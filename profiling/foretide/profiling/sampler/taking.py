@@ -42,6 +42,7 @@ class Taking:
         self.marks: list[Mark] = []
         self.stops: list[float] = []
         self.failed = 0
+        self._own = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
         self._output = os.memfd_create("profile", os.MFD_CLOEXEC)
         self._errors = os.memfd_create("errors", os.MFD_CLOEXEC)
         try:
@@ -77,13 +78,22 @@ class Taking:
         at_stop: dict[int, tuple[int, ...]] = {}
         if call is Call.ATTACH:
             before = self.target.look()
-            stopped_at = time.monotonic()
+            stopped_at, queued = time.monotonic(), self._queued()
             self.gate.answer(Call.ATTACH)
             at_stop = self._see_stopped(before)
             self._expect_sleep(_HELD_SECONDS)
-            self.stops.append(time.monotonic() - stopped_at)
+            # What we waited for a core ourselves, the target had been let go already.
+            queued = self._queued() - queued
+            self.stops.append(max(0.0, time.monotonic() - stopped_at - queued))
         threads = {tid: moment(look, at_stop.get(tid)) for tid, look in before.items()}
         self.marks.append(Mark(now, threads))
+
+    def _queued(self) -> float:
+        """Seconds that this thread has waited for a core so far."""
+        try:
+            return procfs.parse_schedstat(os.pread(self._own, 128, 0))[1]
+        except OSError:
+            return 0.0
 
     def _see_stopped(self, before: Mapping[int, Look]) -> dict[int, tuple[int, ...]]:
         """The calls that threads were in while they stood still, as far as we come in time."""
@@ -174,6 +184,6 @@ class Taking:
         self._close_files()
 
     def _close_files(self) -> None:
-        for descriptor in (self._output, self._errors):
+        for descriptor in (self._output, self._errors, self._own):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
