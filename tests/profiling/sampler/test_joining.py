@@ -13,7 +13,7 @@ PARTS = joining.Parts(0.0, 1.0, 2)
 
 
 def speedscope(*threads):
-    """As py-spy writes it: threads by number and name, and their samples as functions, root first."""
+    """As py-spy writes it: threads by number and name, their samples as functions, root first."""
     frames, place, profiles = [], {}, []
 
     def index(name, file, line):
