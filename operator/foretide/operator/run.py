@@ -109,7 +109,7 @@ async def run(options: RunOptions) -> int:
         settings,
         announce=announce,
         may_write=may_write,
-        observe=telemetry.observe_profiles,
+        telemetry=telemetry,
         namespaces=options.namespaces,
     )
     # The HTTP client loads this at its first request, which is too long to stand still for.

@@ -1,5 +1,7 @@
 """The operator's own Prometheus metrics."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -148,6 +150,23 @@ class Telemetry:
         self._lost = dict.fromkeys(("dropped", "refused"), 0)
         for outcome in self._lost:
             self.rollups_lost.labels(outcome)  # a rate wants a first value
+        self.profilers = Gauge(
+            "foretide_profilers",
+            "Profilers that this operator looks after.",
+            registry=self.registry,
+        )
+        self.profiled_pods = Gauge(
+            "foretide_profiled_pods",
+            "Pods of a Profiler, by how it stands with them.",
+            (*_RESOURCE, "state"),
+            registry=self.registry,
+        )
+        self.profiling_stopped = Gauge(
+            "foretide_profiling_stopped_ratio",
+            "Share of time that the costliest profiled process stood still for the sampler.",
+            _RESOURCE,
+            registry=self.registry,
+        )
         self.profiles_waiting = Gauge(
             "foretide_profiles_waiting",
             "Minutes of processes' profiles that wait to be sent.",
@@ -183,6 +202,20 @@ class Telemetry:
         for outcome, total in (("dropped", state.dropped), ("refused", state.refused)):
             self.rollups_lost.labels(outcome).inc(max(0, total - self._lost[outcome]))
             self._lost[outcome] = total
+
+    def observe_profiler(
+        self, namespace: str, name: str, states: Mapping[str, int], stopped: float
+    ) -> None:
+        """Take over how it stands with a Profiler's pods; `stopped` NaN where it is not known."""
+        self.profiled_pods.remove_by_labels({"namespace": namespace, "name": name})
+        for state, count in states.items():
+            self.profiled_pods.labels(namespace, name, state).set(count)
+        self.profiling_stopped.labels(namespace, name).set(stopped)
+
+    def forget_profiler(self, namespace: str, name: str) -> None:
+        """Drop the series of a Profiler that is gone."""
+        for gauge in (self.profiled_pods, self.profiling_stopped):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
 
     def observe_profiles(self, destination: str, state: StoreState) -> None:
         """Take over how sending profiles goes; what the state has summed up only grows."""

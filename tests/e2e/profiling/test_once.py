@@ -4,6 +4,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+SHOP = {"kind": "Deployment", "name": "shop"}
+
 
 def test_a_restricted_pod_is_profiled_within_seconds_and_not_restarted(shop, operator):
     shop.enforce("restricted")
@@ -136,3 +140,24 @@ def test_an_annotation_is_enough_and_taking_it_away_ends_it(shop, operator):
     shop.namespace.kubectl(*annotate, "foretide.dev/profile-")
     shop.wait_for(lambda: not shop.namespace.get("prof", "deployment.shop"))
     shop.wait_for(lambda: list(shop.samplers().values()) == ["terminated"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"selector": {"matchLabels": {"a": "b"}}, "targetRef": SHOP}, "exactly one of targetRef"),
+        ({}, "exactly one of targetRef and selector"),
+        ({"targetRef": SHOP, "allowRollout": True}, "allowRollout needs mode Continuous"),
+        ({"targetRef": SHOP, "baseline": {"start": "2026-03-01T00:00:00Z"}}, "start and end"),
+        ({"targetRef": SHOP, "image": "other:1"}, "unknown field"),
+    ],
+)
+def test_the_api_server_itself_refuses_what_cannot_be(namespace, refused, spec, told):
+    document = {
+        "apiVersion": "foretide.dev/v1alpha1",
+        "kind": "Profiler",
+        "metadata": {"name": "wrong"},
+        "spec": spec,
+    }
+    with pytest.raises(refused, match=told):
+        namespace.apply(document)

@@ -14,6 +14,7 @@ from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.memory import MemoryPods
 from foretide.operator.profilers.reconcile import BUSY, QUIET, ProfilerGone
 from foretide.operator.settings import OperatorSettings, SettingsHolder
+from foretide.operator.telemetry import Telemetry
 from foretide.profiling.events import Event, Kind, to_line
 from foretide.profiling.sampler.wire import read_windows, to_packed_line
 
@@ -50,8 +51,10 @@ class World:
     def __init__(self):
         self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
         self.events, self.now, self.leads = [], 1_800_000_000.0, True
+        self.telemetry = Telemetry()
         self.reconciler = assemble(
             self.fleet,
+            telemetry=self.telemetry,
             cluster=self.api,
             pods=self.pods,
             settings=SettingsHolder(OperatorSettings()),
@@ -357,3 +360,17 @@ async def test_without_leave_no_template_is_touched(world):
     await world.tick(3)
     await world.reconciler.detach(world.member)
     assert world.pods.calls == []
+
+
+async def test_its_pods_and_its_cost_are_metrics_until_it_goes(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    where = {"namespace": "shop", "name": "prof"}
+    read = world.telemetry.registry.get_sample_value
+    assert read("foretide_profiled_pods", {**where, "state": "Profiling"}) == 1
+    world.measure(windows)
+    await world.tick()
+    assert 0 <= read("foretide_profiling_stopped_ratio", where) < 1
+    world.telemetry.forget_profiler("shop", "prof")
+    assert read("foretide_profiling_stopped_ratio", where) is None

@@ -8,6 +8,7 @@ import yaml
 
 from foretide.operator.api.events import to_calendar_sources
 from foretide.operator.api.predictivescaler import PredictiveScalerSpec
+from foretide.operator.api.profiler import ProfilerSpec
 from foretide.operator.settings import OperatorSettings, parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -27,6 +28,12 @@ def test_an_example_is_valid(path):
 def test_the_full_example_has_every_field():
     spec = example("predictivescaler-full.yaml")
     assert spec.model_fields_set == set(PredictiveScalerSpec.model_fields)
+
+
+def test_the_profiler_is_valid():
+    document = yaml.safe_load((EXAMPLES / "profiler.yaml").read_text(encoding="utf-8"))
+    assert document["kind"] == "Profiler"
+    assert ProfilerSpec.model_validate(document["spec"]).target_ref.name == "shop"
 
 
 def test_the_events_of_the_full_example_can_be_used():

@@ -11,6 +11,7 @@ from ..api.profiler import BaselineSpec
 from ..cluster import Cluster
 from ..conditions import STORE, Condition
 from ..settings import SettingsHolder
+from ..telemetry import Telemetry
 from .acting import Actor
 from .collecting import Collector
 from .comparing import BaselineMissing, Comparer
@@ -29,6 +30,7 @@ PROFILER = "profiler"
 def assemble(
     fleet: ProfilerFleet,
     *,
+    telemetry: Telemetry,
     cluster: Cluster,
     pods: Pods,
     settings: SettingsHolder,
@@ -66,6 +68,7 @@ def assemble(
         actor=Actor(pods, lambda: settings.current.profiling, may_write, clock),
         collector=Collector(pods, sink, clock),
         comparer=Comparer(baselines),
+        telemetry=telemetry,
         announce=announce,
         may_write=may_write,
         stored=stored,

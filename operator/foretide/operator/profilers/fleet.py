@@ -50,6 +50,7 @@ class ProfilerFleet:
             member, wake = Member.from_body(body), asyncio.Event()
             task = asyncio.create_task(self._run(member, wake), name=f"profile {member.name}")
             self._members[member.uid] = (member, task, wake)
+            self.reconciler.telemetry.profilers.set(len(self))
             return
         member, _, wake = known
         generation = meta.get("generation")
@@ -67,6 +68,8 @@ class ProfilerFleet:
             return
         member, task, _ = known
         task.cancel()
+        self.reconciler.telemetry.profilers.set(len(self))
+        self.reconciler.telemetry.forget_profiler(member.namespace, member.name)
         ending = asyncio.create_task(self._detach(member))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +16,7 @@ from ..api.predictivescaler import ScaleTargetRef
 from ..api.profiler import ProfilerMode, ProfilerSpec
 from ..cluster import Cluster, ClusterError
 from ..conditions import Condition
+from ..telemetry import Telemetry
 from . import containers, plan, rollouts, telling
 from .acting import Actor, order_of
 from .collecting import Collector
@@ -56,6 +59,7 @@ class ProfilerReconciler:
     actor: Actor
     collector: Collector
     comparer: Comparer
+    telemetry: Telemetry
     announce: Announce
     may_write: Callable[[], bool]
     stored: Callable[[], Condition | None] = lambda: None
@@ -76,11 +80,20 @@ class ProfilerReconciler:
         try:
             found = await self._look_and_act(member, spec, now)
         except ClusterError as error:
+            self.telemetry.errors.labels(error.reason).inc()
             passing = Refusal(error.reason, error.message, passing=True)
             found = Found(trouble=passing, figures=_known_figures(member))
         await self._report(member, spec, found, now)
+        self._measure(member, found)
         busy = any(it.state.is_under_way for it in found.plans)
         return BUSY if busy else QUIET
+
+    def _measure(self, member: Member, found: Found) -> None:
+        """Set the operator's own metrics; what is not known is not a number."""
+        states = Counter(str(it.state) for it in found.plans)
+        stopped = (found.figures.get("overhead") or {}).get("stoppedPercent")
+        ratio = math.nan if stopped is None else float(stopped) / 100
+        self.telemetry.observe_profiler(member.namespace, member.name, states, ratio)
 
     async def detach(self, member: Member) -> None:
         """Take away what of the Profiler is in the cluster: it is gone."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from ..cluster import KubernetesCluster
-from ..rollups import StoreState
 from ..settings import SettingsHolder
+from ..telemetry import Telemetry
 from .acting import injection_of
 from .admission import Answer, Injection
 from .annotated import Annotated
@@ -30,15 +30,15 @@ class Profiling:
         *,
         announce: Announce,
         may_write: Callable[[], bool],
-        observe: Callable[[str, StoreState], None],
+        telemetry: Telemetry,
         namespaces: Iterable[str] = (),
     ) -> None:
-        """`may_write` says whether this operator leads; without that nothing is changed. `observe`
-        is told how sending profiles goes.
-        """
+        """`may_write` says whether this operator leads; without that nothing is changed."""
         self.fleet = ProfilerFleet()
         self.keeper = ProfileKeeper(
-            lambda: settings.current.store, lambda: settings.current.pyroscope, observe=observe
+            lambda: settings.current.store,
+            lambda: settings.current.pyroscope,
+            observe=telemetry.observe_profiles,
         )
         self._merger = ProfileMerger(lambda: settings.current.store)
         pods = KubernetesPods(cluster)
@@ -54,6 +54,7 @@ class Profiling:
         )
         assemble(
             self.fleet,
+            telemetry=telemetry,
             cluster=cluster,
             pods=pods,
             settings=settings,
