@@ -22,7 +22,7 @@ from .watchdog import Watchdog, shared
 _MOST_FAILURES = 3  # windows in a row
 _USUAL_STOP = 0.0003  # seconds for each thread, measured with stacks 14 deep
 _USUAL_CPU = 0.0006
-_CALIBRATION = 5  # samples
+_CALIBRATION = 5  # samples, fewer where each of them stops the target for long
 _CALIBRATION_RATE = 8.0
 _WINDOW_CPU = 0.03  # seconds: to start py-spy and to read what it wrote
 _PART_SECONDS = 1.0  # about
@@ -134,12 +134,13 @@ class Sampler:
         """A rate for the first window, from a few stops: it must keep the budget, too."""
         taking.begin(_CALIBRATION_RATE)
         before = _own_cpu() + _cpu_of(taking.pid)
-        for _ in range(_CALIBRATION):
+        allowed = self.budget.stopped * self.seconds / 2
+        while len(taking.marks) < _CALIBRATION and sum(taking.stops) < allowed:
             time.sleep(max(0.0, taking.slots.due - time.monotonic()))
             taking.take()
         spent = _own_cpu() + _cpu_of(taking.pid) - before
         self._skipped = len(taking.marks)
-        return self._affordable(calibrated(taking.stops), spent / _CALIBRATION)
+        return self._affordable(calibrated(taking.stops), spent / self._skipped)
 
     @property
     def due(self) -> float:
