@@ -108,6 +108,23 @@ def test_the_container_that_waits_for_orders_is_used_again_by_the_next_run(attac
     assert found.action == Reuse(OURS)
 
 
+def test_one_that_is_at_work_for_another_is_waited_for(attached):
+    (found,) = once([attached(RUNNING)], said(Kind.BEGAN), run="r2")
+    assert (found.state, found.reason, found.action) == (State.WAITING, "SamplerBusy", None)
+
+
+def test_a_run_whose_container_was_given_another_order_has_failed(attached):
+    events = (Event(Kind.BEGAN, 1.0, "r1"), Event(Kind.BEGAN, 2.0, "r2"))
+    (found,) = once([attached(RUNNING)], {"uid-shop-1": Returned(events={OURS: events})})
+    assert (found.state, found.reason) == (State.FAILED, "Interrupted")
+
+
+def test_a_pod_that_was_measured_and_has_gone_is_not_replaced(make_pod):
+    gone = {"uid-old": Returned(measured=True)}
+    assert once([make_pod(container=APP)], gone, pods=1) == ()
+    assert len(once([make_pod(container=APP)], {"uid-old": Returned()}, pods=1)) == 1
+
+
 def test_one_that_takes_no_order_is_left_to_end_and_another_is_added(attached):
     deaf = {"uid-shop-1": Returned(deaf=frozenset({OURS}))}
     (found,) = once([attached(RUNNING)], deaf, run="r2")

@@ -156,6 +156,9 @@ class Actor:
         sidecar's sampling with its turn.
         """
         for uid, (pod, container) in list(member.targets.items()):
+            returned = member.from_pod(uid, pod).returned(self.clock())
+            if returned.busy_with(container) not in (None, "", member.run):
+                continue  # it is at work for another, who ends it
             try:
                 await self.pods.order(member.namespace, pod, container, "end")
             except ClusterError as error:

@@ -45,7 +45,8 @@ class FromPod:
         """The same for planning."""
         fresh = self.refusal if now < self.refused_at + ASK_AGAIN else None
         events = {name: tuple(events) for name, events in self.events.items()}
-        return Returned(events, self.ordered, fresh, frozenset(self.deaf))
+        deaf = frozenset(self.deaf)
+        return Returned(events, self.ordered, fresh, deaf, measured=bool(self.windows))
 
     def take(
         self, container: str, windows: Iterable[Window], events: Iterable[Event]

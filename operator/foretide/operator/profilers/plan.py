@@ -74,18 +74,30 @@ class PodPlan:
     action: Action | None = None
 
 
+_ABOUT_RUNS = (Kind.BEGAN, Kind.DONE, Kind.REFUSED)
+
+
 @dataclass(frozen=True, slots=True)
 class Returned:
     """What has come back from a pod in this run.
 
     `events` by our container's name; `ordered` the container that a running order went to;
-    `refusal` what admission said the last time; `deaf` are containers that took no order.
+    `refusal` what admission said the last time; `deaf` are containers that took no order;
+    `measured` says whether any window has come.
     """
 
     events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     ordered: str = ""
     refusal: Refusal | None = None
     deaf: frozenset[str] = frozenset()
+    measured: bool = False
+
+    def busy_with(self, container: str) -> str | None:
+        """The run that a container is at work for; None where it waits for orders."""
+        said = [it for it in self.events.get(container, ()) if it.kind in _ABOUT_RUNS]
+        if not said:
+            return ""  # it has only just begun
+        return said[-1].run if said[-1].kind is Kind.BEGAN else None
 
 
 def plan(
@@ -109,12 +121,15 @@ def _once(
     known = {pod.uid: _under_way(pod, returned.get(pod.uid, Returned()), spec, run) for pod in pods}
     found = [it for it in known.values() if it is not None]
     refused = sum(it.state in (State.REFUSED, State.FAILED) for it in found)
-    room = spec.pods - sum(it.state.is_under_way or it.state is State.DONE for it in found)
+    # A pod that has gone was measured all the same: its successor may be of another version.
+    gone = sum(it.measured for uid, it in returned.items() if uid not in known)
+    begun = sum(it.state.is_under_way or it.state is State.DONE for it in found)
+    room = spec.pods - begun - gone
     fresh = [pod for pod in pods if known[pod.uid] is None]
     for pod in rotation.pick(fresh, len(fresh), turn=run, keep=_ready(fresh)):
         if room <= 0 or refused >= MOST_REFUSED:
             break
-        started = _start(pod, spec, returned.get(pod.uid, Returned()).deaf)
+        started = _start(pod, spec, returned.get(pod.uid, Returned()))
         found.append(started)
         refused += started.state is State.REFUSED
         room -= started.state.is_under_way
@@ -146,6 +161,8 @@ def _under_way(pod: PodFacts, returned: Returned, spec: ProfilerSpec, run: str) 
         return _failed(pod, ours, spec, said[Kind.REFUSED])
     if ours.ended:
         return _on(pod, ours, State.FAILED, "SamplerEnded", _ended(ours))
+    if Kind.BEGAN in said and returned.busy_with(ours.name) != run:
+        return _on(pod, ours, State.FAILED, "Interrupted", "another run has taken its place")
     if not ours.running:
         return _on(pod, ours, State.STARTING, "ContainerStarting", ours.waiting)
     return _on(pod, ours, State.PROFILING)
@@ -166,7 +183,7 @@ def _probing(pod: PodFacts, spec: ProfilerSpec, returned: Returned) -> PodPlan |
     return _on(pod, probe, State.FAILED, refusal.reason, message)
 
 
-def _start(pod: PodFacts, spec: ProfilerSpec, deaf: frozenset[str]) -> PodPlan:
+def _start(pod: PodFacts, spec: ProfilerSpec, returned: Returned) -> PodPlan:
     found = routes.choose(
         pod, spec.container, allow_ptrace=spec.capability is Capability.SYS_PTRACE
     )
@@ -175,9 +192,11 @@ def _start(pod: PodFacts, spec: ProfilerSpec, deaf: frozenset[str]) -> PodPlan:
     target = found.target
     for access in found.accesses:
         ours = None if access.is_probe else pod.reusable(target.name, access.add)
-        if ours is None or ours.name in deaf:
+        if ours is None or ours.name in returned.deaf:
             continue
         if ours.running and ours.user == access.user:
+            if returned.busy_with(ours.name) is not None:
+                return _refused(pod, _busy(ours))
             return PodPlan(
                 pod,
                 State.STARTING,
@@ -283,6 +302,15 @@ def without_sidecar(pod: PodFacts, spec: ProfilerSpec) -> Refusal:
 def _said(returned: Returned, container: str, run: str) -> dict[Kind, Event]:
     """The last event of each kind that a container told of this run."""
     return {it.kind: it for it in returned.events.get(container, ()) if it.run == run}
+
+
+def _busy(ours: OursFacts) -> Refusal:
+    return Refusal(
+        "SamplerBusy",
+        f"{ours.name} is at work for another Profiler, or another run",
+        "This one follows when that is done",
+        passing=True,
+    )
 
 
 def _ended(ours: OursFacts) -> str:

@@ -148,7 +148,7 @@ class ProfilerReconciler:
             await self.actor.act(member, one)
             if one.state.is_under_way:
                 member.started_at = member.started_at or now
-        if spec.mode is ProfilerMode.ONCE and _is_done(plans):
+        if spec.mode is ProfilerMode.ONCE and _is_done(plans, member):
             member.finished_at = now
 
     async def _figures(self, member: Member, spec: ProfilerSpec, now: float) -> dict[str, Any]:
@@ -259,9 +259,12 @@ def workload_selector(ref: ScaleTargetRef, workload: Mapping[str, Any]) -> str:
     return text
 
 
-def _is_done(plans: tuple[PodPlan, ...]) -> bool:
+def _is_done(plans: tuple[PodPlan, ...], member: Member) -> bool:
+    """Whether nothing more will come, and something has."""
     states = [it.state for it in plans]
-    return State.DONE in states and not any(state.is_under_way for state in states)
+    if any(state.is_under_way for state in states):
+        return False
+    return State.DONE in states or bool(member.windows())
 
 
 def _remember_whereabouts(member: Member, facts: list[PodFacts]) -> None:
