@@ -100,10 +100,13 @@ def unlike_pairs(made: Recordings, seed: int = 2) -> list[Pair]:
     """The same program at other rates, and in windows of another length."""
     dice = random.Random(seed)
     pairs: list[Pair] = []
-    for windows, side in ((made.slow, 6), (made.fast, SIDE), (made.long, 2)):
-        for start in range(0, len(windows) - side + 1, side):
-            at = dice.randrange(max(1, len(made.before) - 6 + 1))
-            pairs.append((tuple(made.before[at : at + 6]), tuple(windows[start : start + side])))
+    # As much profile on both sides, and a third of it.
+    for windows, sides in ((made.slow, (2, 6)), (made.fast, (2, 6)), (made.long, (1, 2))):
+        for side in sides:
+            for start in range(len(windows) - side + 1):
+                at = dice.randrange(max(1, len(made.before) - 6 + 1))
+                side_before = tuple(made.before[at : at + 6])
+                pairs.append((side_before, tuple(windows[start : start + side])))
     return [pair for pair in pairs if all(pair)]
 
 
