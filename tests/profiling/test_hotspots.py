@@ -45,12 +45,25 @@ def test_functions_are_ranked_by_their_own_cpu_time(window, thread):
 def test_too_few_samples_rank_nothing_and_say_how_many_are_needed(window, thread):
     found = hotspots([window(thread({"main;work:1": (20, 20)}, cpu=1.0))])
     assert found.ranked == ()
-    assert "record 5 times as long" in found.reason
+    assert "record for 50 s" in found.reason
 
 
 def test_a_process_that_used_no_cpu_time_has_no_hotspots(window, thread):
     found = hotspots([window(thread({"main;work:1": (200, 0)}, cpu=0.0))])
     assert "no CPU time" in found.reason
+
+
+def test_of_a_librarys_function_the_line_that_it_works_for_is_told(window, thread):
+    decode = f"{LIB}/json/decoder.py:decode:338"
+    seen = {
+        f"main:3;load:7;{decode}": (120, 120),
+        f"main:4;save:9;{decode}": (60, 60),
+        "main:5;own:12": (20, 20),
+    }
+    first, *others = hotspots([window(thread(seen, cpu=10.0))]).ranked
+    assert first.function.name == "decode"
+    assert (first.caller.function, first.caller.line) == ("load", 7)
+    assert all(one.caller is None for one in others)
 
 
 def test_windows_that_differ_make_a_share_less_sure(window, thread):
@@ -128,6 +141,17 @@ def test_threads_that_wait_for_work_are_idle(what):
 @pytest.mark.parametrize("what", NOT_IDLE)
 def test_threads_that_wait_in_the_middle_of_their_work_are_not(what):
     assert not is_idle(frames(NOT_IDLE[what]))
+
+
+def test_names_with_their_class_as_python_3_11_tells_them_are_known():
+    run = f"{LIB}/concurrent/futures/thread.py:_WorkItem.run:58;/app/jobs.py:Images.resize:3"
+    assert group_of(frames(run)) == Group("task", "Images.resize", "/app/jobs.py")
+    view = f"{SITE}/flask/app.py:Flask.dispatch_request:2;/app/shop.py:Checkout.get:3"
+    assert group_of(frames(view)) == Group("Flask", "Checkout.get", "/app/shop.py")
+    get = (
+        f"/app/w.py:Worker.run:9;{LIB}/queue.py:Queue.get:171;{LIB}/threading.py:Condition.wait:355"
+    )
+    assert is_idle(frames(get))
 
 
 def test_a_simple_queue_is_known_by_the_line():

@@ -7,12 +7,14 @@ each other.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import ceil
 
 from .attribution import Cost, Function, Summing, function_of
 from .handlers import Group, group_of
 from .idle import is_idle
+from .leaves import is_library
 from .profile import Entry, Profile, merge
 from .shares import USUAL_DESIGN_EFFECT, design_effects, wilson
 from .weights import Weight, weigh
@@ -36,7 +38,8 @@ class Hotspot:
 
     `interval` is that of the self share (95 %), 0 to 1 where it is not known how many samples there
     were. `line` is the line of it that costs most by itself, with its own share, and `code` its
-    text, empty where the source is not to be had. Seconds are in the profile's unit.
+    text, empty where the source is not to be had. `caller` is, of a library's function, the line of
+    the application that most of its own time is spent for. Seconds are in the profile's unit.
     """
 
     function: Function
@@ -49,6 +52,7 @@ class Hotspot:
     line: Frame
     line_share: float
     code: str
+    caller: Frame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def hotspots_of(
     seconds = costs.cpu_seconds if by is By.CPU else costs.wall_seconds
     left_out = sum(entry.wall for entry in profile.entries if idle[entry.stack])
     pareto = _pareto({name: _own(cost, by) for name, cost in costs.functions.items()})
-    reason = _reason(costs.samples, seconds, by)
+    reason = _reason(costs.samples, seconds, profile.seconds, by)
     if reason:
         return Hotspots(by, (), (), pareto, seconds, left_out, costs.samples, reason)
     texts = {profile.frames[index]: text for index, text in profile.source.items()}
@@ -131,7 +135,11 @@ def hotspots_of(
     of_lines: dict[Function, list[tuple[float, Frame]]] = defaultdict(list)
     for line, cost in costs.lines.items():
         of_lines[function_of(line)].append((_own(cost, by) or _all(cost, by) * 1e-9, line))
-    found = tuple(_with_line(one, of_lines, texts, seconds) for one in made[:limit])
+    callers = _callers(ranked, stacks, by)
+    found = tuple(
+        replace(_with_line(one, of_lines, texts, seconds), caller=callers.get(one.function))
+        for one in made[:limit]
+    )
     groups = _groups(profile, ranked, stacks, by)
     return Hotspots(by, found, groups, pareto, seconds, left_out, costs.samples)
 
@@ -224,15 +232,38 @@ def _pareto(own: Mapping[Function, float]) -> Pareto:
     return Pareto(_PARETO, few, len(own))
 
 
-def _reason(samples: float, seconds: float, by: By) -> str:
+def _callers(
+    entries: Sequence[Entry], stacks: Sequence[Sequence[Frame]], by: By
+) -> Mapping[Function, Frame]:
+    """For each function of a library, the application's line that it works for most."""
+    spent: defaultdict[Function, defaultdict[Frame, float]] = defaultdict(
+        lambda: defaultdict(float)
+    )
+    for entry in entries:
+        stack = stacks[entry.stack]
+        if not stack or not is_library(stack[-1].file):
+            continue
+        caller = next((one for one in reversed(stack) if not is_library(one.file)), None)
+        if caller is not None:
+            spent[function_of(stack[-1])][caller] += _value(entry, by)
+    return {
+        function: max(of, key=lambda caller: of[caller])
+        for function, of in spent.items()
+        if any(of.values())
+    }
+
+
+def _reason(samples: float, seconds: float, recorded: float, by: By) -> str:
     if seconds <= 0:
         what = "used no CPU time" if by is By.CPU else "did nothing but wait for work"
         return f"the threads that were seen {what}"
     if 0 < samples < LEAST_SAMPLES:
         # A long profile of a process that hardly works has few samples on the CPU, too.
+        needed = ceil(recorded * LEAST_SAMPLES / max(samples, 1))
+        longer = f"for {needed} s" if recorded else "for longer"
         return (
             f"{samples:.0f} samples are too few to rank anything, at least {LEAST_SAMPLES} are "
-            f"needed: record {LEAST_SAMPLES / max(samples, 1):.0f} times as long, or under load"
+            f"needed: record {longer}, or under load"
         )
     return ""
 

@@ -98,6 +98,7 @@ _BESIDE = """
 _CHEAP = frozenset(_BESIDE.split())
 _STRINGS = re.compile(r"'[^'\\]*(?:\\.[^'\\]*)*'|\"[^\"\\]*(?:\\.[^\"\\]*)*\"")
 _MOST_READ = 400
+_LIBRARY = re.compile(r"/(site|dist)-packages/|(^|/)lib(64)?/python\d[\d.]*t?/|/python\d+\.zip/")
 
 
 def leaf_of(frame: Frame, text: str | None = None) -> Leaf:
@@ -138,6 +139,12 @@ def in_library(file: str, name: str) -> bool:
     if "site-packages" in root or "dist-packages" in root:
         return False
     return not root or re.search(r"(^|/)(python\d[\d.]*t?|Lib|python\d+\.zip)$", root) is not None
+
+
+@lru_cache(maxsize=65_536)
+def is_library(file: str) -> bool:
+    """Whether a file is of the standard library or an installed package."""
+    return file.startswith("<frozen") or _LIBRARY.search(file.replace("\\", "/")) is not None
 
 
 @lru_cache(maxsize=65_536)

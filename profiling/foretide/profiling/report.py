@@ -159,6 +159,9 @@ def _row(one: Hotspot) -> str:
         if one.code:
             code = clean(one.code)
             row += f"  {code[:_LONGEST_CODE]}{'…' if len(code) > _LONGEST_CODE else ''}"
+    if one.caller is not None and one.self_share > 0:
+        at = f"{short_file(one.caller.file)}:{one.caller.line}"
+        row += f"\n{'':37}mostly for {clean(one.caller.function)} ({at})"
     return row
 
 
