@@ -110,6 +110,7 @@ async def run(options: RunOptions) -> int:
         announce=announce,
         may_write=may_write,
         telemetry=telemetry,
+        sources=sources.get,
         namespaces=options.namespaces,
     )
     # The HTTP client loads this at its first request, which is too long to stand still for.

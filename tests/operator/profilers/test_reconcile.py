@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from foretide.forecasting.demand import Reading, Unavailable
 from foretide.operator.cluster import ClusterError
 from foretide.operator.profilers.assembly import assemble
 from foretide.operator.profilers.fleet import ProfilerFleet
@@ -45,16 +46,29 @@ class Statuses:
         return (found[0]["status"], found[0]["reason"], found[0]["message"]) if found else None
 
 
+class Prometheus:
+    """Answers each query with what a test has given for a part of it."""
+
+    def __init__(self):
+        self.answers, self.asked = {}, []
+
+    async def demand_now(self, query, *, now, stale_after):
+        self.asked.append(query)
+        found = [it for part, it in self.answers.items() if part in query]
+        return Reading(found[0], now) if found else Unavailable("Empty", "no series")
+
+
 class World:
     """A Profiler, its pods, and what a test does with them."""
 
     def __init__(self):
         self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
         self.events, self.now, self.leads = [], 1_800_000_000.0, True
-        self.telemetry = Telemetry()
+        self.telemetry, self.prometheus = Telemetry(), Prometheus()
         self.reconciler = assemble(
             self.fleet,
             telemetry=self.telemetry,
+            sources=self.source,
             cluster=self.api,
             pods=self.pods,
             settings=SettingsHolder(OperatorSettings()),
@@ -63,6 +77,9 @@ class World:
             clock=lambda: self.now,
         )
         self.member = None
+
+    async def source(self, name):
+        return self.prometheus if name == "default" else None
 
     def profiler(self, name="prof", status=None, **spec):
         spec = {"selector": {"matchLabels": {"app": "shop"}}, "pods": 1, **spec}
@@ -305,6 +322,45 @@ async def test_it_is_held_against_another_profilers_profile(world, make_pod, win
     await world.tick(2)
     assert world.api.status["verdict"]["verdict"] in ("NoChange", "InsufficientData")
     assert world.api.condition("Compared")[1] == world.api.status["verdict"]["verdict"]
+
+
+TRAFFIC = {
+    "requestsPerPod": "avg(rate(requests[1m]))",
+    "latency": [{"name": "p99", "query": "quantile"}],
+}
+
+
+async def compared(world, make_pod, windows, **spec):
+    world.pods.add(make_pod(container=APP))
+    before = world.profiler("before")
+    world.fleet._members["x"] = (before, None, None)
+    before.from_pod("uid-shop-1", "shop-1").windows.extend(
+        dataclasses.replace(it, labels={"run": before.run, "pod": "shop-1"}) for it in windows
+    )
+    world.profiler("after", baseline={"profiler": "before"}, **spec)
+    await world.tick()
+    world.measure(windows)
+    await world.tick(2)
+    return world.api.status["verdict"]["message"]
+
+
+async def test_the_work_done_is_asked_of_prometheus_for_the_time_of_each_profile(
+    world, make_pod, windows
+):
+    world.prometheus.answers = {"requests": 50.0, "quantile": 0.25}
+    said = await compared(world, make_pod, windows, traffic=TRAFFIC)
+    assert "p99 250.0 ms before, 250.0 ms after" in said
+    end = max(it.started_at + it.seconds for it in windows)
+    assert len(world.prometheus.asked) == 4
+    assert all(query.endswith(f"@ {end:.0f})") for query in world.prometheus.asked)
+
+
+async def test_what_prometheus_does_not_know_is_told_and_does_without(world, make_pod, windows):
+    said = await compared(world, make_pod, windows, traffic=TRAFFIC)
+    assert "without what Prometheus knows (requestsPerPod: no series; p99: no series)" in said
+    assert "no source other" in await compared(
+        World(), make_pod, windows, traffic={**TRAFFIC, "source": "other"}
+    )
 
 
 async def test_a_baseline_that_is_not_there_is_told(world, make_pod):

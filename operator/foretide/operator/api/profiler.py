@@ -80,6 +80,43 @@ class BaselineSpec(ApiModel):
         return parse_timestamp(self.start), parse_timestamp(self.end)
 
 
+class LatencySpec(ApiModel):
+    """A percentile of the latency that users see."""
+
+    name: str = Field(
+        max_length=63,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="What it is called in the verdict, such as p99.",
+    )
+    query: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="PromQL that answers one number, in seconds, such as histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1m]))).",
+    )
+
+
+class TrafficSpec(ApiModel):
+    """What the workload serves, for a comparison with the baseline."""
+
+    source: str = Field(
+        default="default",
+        min_length=1,
+        max_length=63,
+        description="Name of a Prometheus source that the administrator has declared in the operator's configuration.",
+    )
+    requests_per_pod: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="PromQL that answers the requests per second of one pod, on average: avg(sum by (pod) (rate(http_requests_total[1m]))). With it, cost is compared by CPU seconds a request.",
+    )
+    latency: list[LatencySpec] = Field(
+        default=[],
+        max_length=5,
+        description="Percentiles of latency: a fix that users do not feel, or that slows them down, is told.",
+    )
+
+
 class ProfilerSpec(ApiModel):
     """Profiles the Python processes in pods, without a change of the application."""
 
@@ -141,6 +178,10 @@ class ProfilerSpec(ApiModel):
     baseline: BaselineSpec | None = Field(
         default=None,
         description="The state before: with it, status says whether a fix has worked.",
+    )
+    traffic: TrafficSpec | None = Field(
+        default=None,
+        description="What the workload serves, as Prometheus knows it: a comparison is then by the work done.",
     )
 
     @model_validator(mode="after")

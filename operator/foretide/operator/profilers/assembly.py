@@ -14,7 +14,7 @@ from ..settings import SettingsHolder
 from ..telemetry import Telemetry
 from .acting import Actor
 from .collecting import Collector
-from .comparing import BaselineMissing, Comparer
+from .comparing import BaselineMissing, Comparer, SourceByName
 from .door import Pods
 from .facts import PodFacts
 from .fleet import ProfilerFleet
@@ -31,6 +31,7 @@ def assemble(
     fleet: ProfilerFleet,
     *,
     telemetry: Telemetry,
+    sources: SourceByName,
     cluster: Cluster,
     pods: Pods,
     settings: SettingsHolder,
@@ -67,7 +68,7 @@ def assemble(
         pods=pods,
         actor=Actor(pods, lambda: settings.current.profiling, may_write, clock),
         collector=Collector(pods, sink, clock),
-        comparer=Comparer(baselines),
+        comparer=Comparer(baselines, sources),
         telemetry=telemetry,
         announce=announce,
         may_write=may_write,

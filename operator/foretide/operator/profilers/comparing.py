@@ -5,13 +5,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from foretide.forecasting.prometheus import DemandSource
 from foretide.profiling.compare import compare
-from foretide.profiling.comparison import Change, Comparison, Verdict
+from foretide.profiling.comparison import Change, Comparison, Latency, Verdict
 from foretide.profiling.window import Window
 
 from ..api.profiler import BaselineSpec, ProfilerSpec
 from ..api.profiler_status import MOST_EVIDENCE, VerdictStatus
 from ..conditions import Condition
+from . import traffic
 from .member import Member
 from .telling import COMPARED
 
@@ -38,6 +40,8 @@ class BaselineMissing(Exception):
         self.reason = reason
 
 
+# A Prometheus source by its name in the operator's configuration.
+SourceByName = Callable[[str], Awaitable[DemandSource | None]]
 # The windows of a baseline, for a Profiler in a namespace.
 Baselines = Callable[[Member, BaselineSpec], Awaitable[Sequence[Window]]]
 
@@ -45,8 +49,9 @@ Baselines = Callable[[Member, BaselineSpec], Awaitable[Sequence[Window]]]
 class Comparer:
     """Compares when there is something new to compare."""
 
-    def __init__(self, baselines: Baselines) -> None:
+    def __init__(self, baselines: Baselines, sources: SourceByName) -> None:
         self._baselines = baselines
+        self._sources = sources
 
     async def compare(self, member: Member, spec: ProfilerSpec, now: float) -> Compared:
         """The verdict on the profile of now against that of before."""
@@ -64,20 +69,40 @@ class Comparer:
         key = (len(before), before[-1].started_at, len(after), after[-1].started_at)
         known = member.compared
         if known is None or (known[0] != key and self._is_due(member, now - known[1])):
-            found = await asyncio.to_thread(compare, before, after)
-            known = member.compared = (key, now, _told(found))
-        told: Compared = known[2]
-        return told
+            told = await self._judge(spec, before, after, now)
+            known = member.compared = (key, now, told)
+        last: Compared = known[2]
+        return last
+
+    async def _judge(
+        self, spec: ProfilerSpec, before: Sequence[Window], after: Sequence[Window], now: float
+    ) -> Compared:
+        requests, latencies, problem = None, list[Latency](), ""
+        if spec.traffic is not None:
+            source = await self._sources(spec.traffic.source)
+            sides = [
+                await traffic.measure(source, spec.traffic, side, now) for side in (before, after)
+            ]
+            requests, latencies = traffic.pairs(*sides)
+            problem = sides[0].problem or sides[1].problem
+        found = await asyncio.to_thread(
+            compare, before, after, requests=requests, latencies=latencies
+        )
+        return _told(found, problem)
 
     def _is_due(self, member: Member, age: float) -> bool:
         return age >= _EVERY or member.finished_at is not None
 
 
-def _told(found: Comparison) -> Compared:
+def _told(found: Comparison, problem: str) -> Compared:
     functions = [_of_function(it) for it in found.changes if it.significant]
     message = found.reason
     if found.missing is not None:
         message += f"; {found.missing:.0f} s more of profile are needed on each side"
+    for one in found.latencies:
+        message += f"; {one.name} {1e3 * one.before:.1f} ms before, {1e3 * one.after:.1f} ms after"
+    if problem:
+        message += f"; without what Prometheus knows ({problem})"
     verdict = VerdictStatus(
         verdict=str(found.verdict),
         message=message[:_LONGEST],

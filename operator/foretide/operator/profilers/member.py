@@ -162,7 +162,7 @@ def run_key(uid: str, spec: ProfilerSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-_NOT_MEASURED = {"baseline", "hotspots", "suspend"}
+_NOT_MEASURED = {"baseline", "hotspots", "suspend", "traffic"}
 
 
 def _time(text: Any) -> float | None:

@@ -11,6 +11,7 @@ from .admission import Answer, Injection
 from .annotated import Annotated
 from .assembly import assemble
 from .census import ProfilerCensus
+from .comparing import SourceByName
 from .door import KubernetesPods
 from .fleet import ProfilerFleet
 from .history import History
@@ -31,6 +32,7 @@ class Profiling:
         announce: Announce,
         may_write: Callable[[], bool],
         telemetry: Telemetry,
+        sources: SourceByName,
         namespaces: Iterable[str] = (),
     ) -> None:
         """`may_write` says whether this operator leads; without that nothing is changed."""
@@ -55,6 +57,7 @@ class Profiling:
         assemble(
             self.fleet,
             telemetry=telemetry,
+            sources=sources,
             cluster=cluster,
             pods=pods,
             settings=settings,
