@@ -140,6 +140,13 @@ def test_a_renamed_function_is_cost_that_moved(record):
     assert shift.ancestor.name == "main"
 
 
+def test_an_entry_point_under_another_name_hides_no_fix(record):
+    other = {path.replace("main", "start"): cost for path, cost in FASTER.items()}
+    found = compare(record(USUAL), record(other, seed=1))
+    assert found.verdict is Verdict.FIXED
+    assert found.changes[0].function.name == "hot"
+
+
 def test_a_function_that_was_split_is_cost_that_moved(record):
     split = {"main;one": 21, "main;two": 19, "main;warm;spin": 35, "main;mild;spin": 25}
     found = compare(record(USUAL), record(split, seed=1))

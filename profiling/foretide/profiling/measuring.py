@@ -10,7 +10,7 @@ not, and one that all others call (a parser, a template) would hide what changed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +80,7 @@ def measure(
     alpha: float,
 ) -> Measured:
     """`requests`: those served in the `seconds` of windows of either side."""
-    sides = (before, after)
+    sides = _without_renamed_callers((before, after))
     functions, pieces = _functions(sides), _pieces(sides)
     values = [np.hstack([_totals(s, functions), _of_pieces(s, pieces)]) for s in sides]
     own = [_owns(units, functions).mean(axis=0) for units in sides]
@@ -130,15 +130,43 @@ def _stack_shares(units: Sequence[Unit]) -> dict[Path, float]:
     return sums
 
 
+def _without_renamed_callers(sides: Sequence[Sequence[Unit]]) -> Sequence[Sequence[Unit]]:
+    """The stacks without what is on nearly all of one side's and on none of the other's.
+
+    An entry point under another name is no change, and must not hide those below it.
+    """
+    first, second = (_function_shares(units) for units in sides)
+    renamed = {
+        name
+        for name in first.keys() | second.keys()
+        if abs(first.get(name, 0.0) - second.get(name, 0.0)) >= _EVERYWHERE
+    }
+    if not renamed:
+        return sides
+    return [
+        [replace(unit, stacks=_without(unit.stacks, renamed)) for unit in units] for units in sides
+    ]
+
+
+def _without(stacks: dict[Path, float], functions: set[Function]) -> dict[Path, float]:
+    sums: dict[Path, float] = {}
+    for path, spent in stacks.items():
+        kept = tuple(name for name in path if name not in functions)
+        sums[kept] = sums.get(kept, 0.0) + spent
+    return sums
+
+
+def _function_shares(units: Sequence[Unit]) -> dict[Function, float]:
+    shares: dict[Function, float] = {}
+    for path, share in _stack_shares(units).items():
+        for name in set(path):
+            shares[name] = shares.get(name, 0.0) + share
+    return shares
+
+
 def _functions(sides: Sequence[Sequence[Unit]]) -> tuple[Function, ...]:
     """Functions with a share that can matter on either side, and not on every stack of both."""
-    totals: list[dict[Function, float]] = []
-    for units in sides:
-        of_side: dict[Function, float] = {}
-        for path, share in _stack_shares(units).items():
-            for name in set(path):
-                of_side[name] = of_side.get(name, 0.0) + share
-        totals.append(of_side)
+    totals = [_function_shares(units) for units in sides]
     found = [
         (name, [of_side.get(name, 0.0) for of_side in totals])
         for name in {name for of_side in totals for name in of_side}
