@@ -147,16 +147,20 @@ def _wait_until_ready(program: Program, process: subprocess.Popen[bytes]) -> Run
     ready = threading.Event()
     stdout = process.stdout
 
+    lines = 0
+
     def read() -> None:
+        nonlocal lines
         for line in stdout:
             told.take(line)
+            lines += 1
             ready.set()
         ready.set()
 
     threading.Thread(target=read, daemon=True).start()
-    if not ready.wait(START_SECONDS) or process.poll() is not None:
-        ended = process.poll() is not None and process.stderr is not None
-        stderr = process.stderr.read().decode() if ended and process.stderr else ""
+    if not ready.wait(START_SECONDS) or not lines:
+        process.kill()
+        stderr = process.stderr.read().decode() if process.stderr else ""
         raise ProgramFailed(f"{program.name} did not come to its work: {stderr[-500:]}")
     return told
 
