@@ -61,7 +61,8 @@ class Frame:
 class Samples:
     """How often a thread was seen with a stack. Indices into the window's `threads` and `stacks`.
 
-    `active`: how many of them py-spy would not have called idle, None where it was not asked.
+    `active`: in how many of them the thread was on a core, or wanted one, at the very moment when
+    its stack was read; None where that is not known.
     `part`: in which of the window's `parts` of equal length that was. A thread and stack seen in
     several parts has an entry for each; who wants no times adds them up.
     """

@@ -46,6 +46,7 @@ class Target:
         self.started = procfs.start_ticks(pid)
         self.command = procfs.command(pid)
         self.book = AddressBook(pid)
+        self._folder = f"/proc/{pid}/task"
         self.descriptors = Descriptors(pid)
         self.places = cgroup.find(pid)
         self.watched: dict[int, Watched] = {}
@@ -82,7 +83,7 @@ class Target:
         The folder of threads has as many links as there are threads, and two: that is cheaper to
         ask for. Where one has come for another, it is seen a little later.
         """
-        links = os.stat(f"/proc/{self.pid}/task").st_nlink
+        links = os.stat(self._folder).st_nlink
         at = time.monotonic()
         if links == self._links and at < self._listed_at + _LIST_SECONDS:
             return
