@@ -154,6 +154,8 @@ def _bound(options: argparse.Namespace, console: Console) -> Found:
         for number, plan in enumerate(planned):
             bar(number, len(planned), plan.name)
             made.append(record(plan))
+            if options.keep:
+                _keep(made[-1], options.keep)
     found = [bounds.told(recording) for recording in made]
     table = Table(title="What labelled programs are bound by: those that were told wrong")
     for name in ("program", "Python", "label", "told", "evidence"):
@@ -168,16 +170,18 @@ def _bound(options: argparse.Namespace, console: Console) -> Found:
     _tell_errors(made, console)
     for name, reason in left_out.items():
         console.print(f"left out: {name}: {reason}", style="yellow")
-    if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        for recording in made:
-            lines = "\n".join(to_packed_line(window) for window in recording.windows)
-            (options.keep / f"{recording.plan.name.replace(' ', '-')}.txt").write_text(lines + "\n")
     return {
         "summary": bounds.summary(found),
         "bound": bounds.details(found),
         "left_out": left_out,
     }
+
+
+def _keep(recording: Recording, folder: Path) -> None:
+    """As the sampler sends them, for a look at what was told wrong."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{to_packed_line(window)}\n" for window in recording.windows)
+    (folder / f"{recording.plan.name.replace(' ', '-')}.txt").write_text(lines)
 
 
 def _verdicts(options: argparse.Namespace, console: Console) -> Found:
