@@ -46,7 +46,8 @@ def sampler(python):
     )
 
 
-@pytest.fixture(scope="session")
+# For each file: it ends before the next sandbox, without a node, is up.
+@pytest.fixture(scope="module")
 def sandbox(tmp_path_factory, python, sampler):
     spec = SandboxSpec(
         directory=tmp_path_factory.mktemp("node"),
@@ -72,7 +73,7 @@ def _await_kind(sandbox, kind):
             time.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(sandbox):
     return kubernetes.config.new_client_from_config(str(sandbox.kubeconfig))
 

@@ -19,7 +19,7 @@ from .reconcile import Announce
 
 logger = logging.getLogger(__name__)
 
-_PERIOD = 10.0
+_PERIOD = 20.0
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE = "application/merge-patch+json"
 

@@ -41,6 +41,7 @@ class ProfilerCensus:
         self._namespaces = tuple(namespaces)
         self._may_write = may_write
         self._trouble = ""
+        self._give_back_at = 0.0
 
     async def keep(self) -> None:
         """Look again and again, for ever."""
@@ -73,7 +74,9 @@ class ProfilerCensus:
         for item in found:
             self._fleet.upsert(item)
         names = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found}
-        if self._may_write():
+        now = asyncio.get_running_loop().time()
+        if self._may_write() and now >= self._give_back_at:
+            self._give_back_at = now + _LATER
             await self._give_back(names)
 
     async def _give_back(self, names: set[tuple[str, str]]) -> None:

@@ -1,0 +1,160 @@
+"""Which Profilers are looked after: told of by a watch, or found by the census."""
+
+import asyncio
+
+import pytest
+
+from foretide.operator.cluster import ClusterError
+from foretide.operator.profilers.census import ProfilerCensus
+from foretide.operator.profilers.fleet import ProfilerFleet
+from foretide.operator.profilers.memory import MemoryPods
+from foretide.operator.profilers.reconcile import ProfilerGone
+from foretide.operator.telemetry import Telemetry
+
+
+class Reconciler:
+    """Counts ticks, and detaches without a cluster."""
+
+    def __init__(self):
+        self.telemetry = Telemetry()
+        self.ticked, self.detached = asyncio.Queue(), asyncio.Queue()
+        self.error = None
+
+    async def tick(self, member):
+        self.ticked.put_nowait(member.generation)
+        if self.error:
+            raise self.error
+        return 60.0
+
+    async def detach(self, member):
+        self.detached.put_nowait(member.name)
+
+
+class Cluster:
+    """Lists what there is."""
+
+    def __init__(self):
+        self.profilers, self.deployments, self.away = [], [], False
+
+    async def request(self, method, path, body=None, *, content_type=""):
+        if self.away:
+            raise ClusterError("ApiUnreachable", "no answer")
+        if "/profilers" in path:
+            return {"items": self.profilers}
+        return {"items": self.deployments if "/deployments" in path else []}
+
+
+@pytest.fixture
+async def fleet():
+    it = ProfilerFleet()
+    it.reconciler = Reconciler()
+    yield it
+    await it.stop()
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+@pytest.fixture
+def pods():
+    return MemoryPods()
+
+
+@pytest.fixture
+def census(cluster, pods, fleet):
+    return ProfilerCensus(cluster, pods, fleet, (), lambda: True)
+
+
+def body(name="prof", *, uid=None, generation=1):
+    meta = {"uid": uid or f"uid-{name}", "namespace": "shop", "name": name}
+    spec = {"selector": {"matchLabels": {"app": "shop"}}}
+    return {"metadata": {**meta, "generation": generation}, "spec": spec}
+
+
+async def ticks(fleet):
+    return await asyncio.wait_for(fleet.reconciler.ticked.get(), 10)
+
+
+async def test_a_new_version_is_looked_at_at_once_and_an_old_one_never(fleet):
+    fleet.upsert(body())
+    assert await ticks(fleet) == 1
+    fleet.upsert(body(generation=3))
+    assert await ticks(fleet) == 3
+    fleet.upsert(body(generation=2))
+    fleet.upsert(body(generation=3))
+    await asyncio.sleep(0)
+    assert fleet.reconciler.ticked.empty()
+
+
+async def test_what_is_gone_is_detached(fleet):
+    fleet.upsert(body())
+    fleet.remove("uid-prof")
+    assert await asyncio.wait_for(fleet.reconciler.detached.get(), 10) == "prof"
+    assert len(fleet) == 0
+
+
+async def test_a_namesake_takes_the_place_of_one_whose_deletion_nobody_told_of(fleet):
+    fleet.upsert(body(uid="old"))
+    fleet.upsert(body(uid="new"))
+    assert [member.uid for member in fleet] == ["new"]
+    assert fleet.named("shop", "prof").uid == "new"
+
+
+async def test_one_that_fails_goes_on_and_takes_no_other_down(fleet):
+    fleet.reconciler.error = RuntimeError("a bug")
+    fleet.upsert(body("one"))
+    fleet.upsert(body("two"))
+    await ticks(fleet)
+    await ticks(fleet)
+    fleet.reconciler.error = None
+    fleet.wake_all()
+    await ticks(fleet)
+    assert len(fleet) == 2
+
+
+async def test_one_that_turns_out_to_be_gone_is_dropped(fleet):
+    fleet.reconciler.error = ProfilerGone()
+    fleet.upsert(body())
+    await asyncio.wait_for(fleet.reconciler.detached.get(), 10)
+    assert len(fleet) == 0
+
+
+async def test_the_census_finds_what_no_watch_told_of_and_drops_what_is_gone(
+    census, cluster, fleet
+):
+    fleet.upsert(body("gone"))
+    cluster.profilers = [body("there")]
+    await census.take()
+    assert [member.name for member in fleet] == ["there"]
+
+
+async def test_while_the_api_server_is_away_nothing_is_dropped(census, cluster, fleet):
+    fleet.upsert(body())
+    cluster.away = True
+    with pytest.raises(ClusterError):
+        await census.take()
+    assert len(fleet) == 1
+
+
+def deployment(holder):
+    meta = {"annotations": {"foretide.dev/profiler": holder}}
+    return {
+        "metadata": {"namespace": "shop", "name": "shop"},
+        "spec": {"template": {"metadata": meta, "spec": {}}},
+    }
+
+
+async def test_a_template_whose_profiler_is_there_is_left(census, cluster, pods):
+    cluster.profilers = [body("prof")]
+    cluster.deployments = [deployment("prof")]
+    await census.take()
+    assert pods.calls == []
+
+
+async def test_a_template_whose_profiler_is_gone_is_given_back(census, cluster, pods):
+    cluster.deployments = [deployment("prof")]
+    await census.take()
+    ((verb, name, document),) = pods.calls
+    assert (verb, name, document.keys()) == ("apply", "shop", {"apiVersion", "kind", "metadata"})
