@@ -178,6 +178,21 @@ def test_a_mix_without_a_leader_is_unknown(window, thread, waits):
     assert kind(window(*mixed)) is Kind.UNKNOWN
 
 
+def test_on_a_busy_machine_a_wait_for_locks_is_believed_before_work(window, thread):
+    threads = [
+        thread(
+            {"main:1;update:8": 200},
+            cpu=1.6,
+            runqueue=7.0,
+            tid=tid,
+            states={"lock": 28, "running": 172},
+        )
+        for tid in range(4)
+    ]
+    source = {"8": "with lock:"}
+    assert kind(window(*threads, source=source)) is Kind.LOCK
+
+
 def test_confidence_grows_with_looks(window, waits):
     one = window(waits("disk", "save:3"))
     assert bound([one] * 6).confidence > bound([one]).confidence > 0.5

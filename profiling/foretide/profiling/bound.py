@@ -202,7 +202,11 @@ def _most(spent: Demand, limits: Limits) -> Bound:
         ((amount(spent) / spent.in_flight, kind, name) for kind, name, amount in _NAMES),
         reverse=True,
     )
-    (first, kind, _), (second, _, _) = shares[:2]
+    (first, kind, _), (second, other, _) = shares[:2]
+    # Where cores are short, threads that only look whether a lock is free wait for one, too, and
+    # that cannot be told from work: of two that are close the wait is what is certain.
+    if kind is Kind.CPU and spent.runqueue > spent.used and second >= limits.plurality:
+        first, kind, second = second, other, 0.0
     evidence = (
         *(f"threads {name} {share:.0%} of the time" for share, _, name in shares if share >= 0.05),
         f"{spent.in_flight / spent.seconds:.1f} threads had something to do, on average",
