@@ -164,6 +164,16 @@ async def test_what_admission_forbids_is_quoted_and_nothing_is_changed(world, ma
     assert [event["reason"] for event in world.events].count("PolicyForbids") == 1
 
 
+async def test_a_name_that_another_has_taken_in_that_moment_is_no_refusal(world, make_pod):
+    world.pods.forbids = "Forbidden: existing ephemeral containers may not be changed"
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.pods.forbids = ""
+    await world.tick(2)
+    assert world.api.condition("Attached")[:2] == ("True", "Attached")
+
+
 async def test_an_unknown_user_is_found_out_and_remembered_in_status(world, make_pod):
     world.pods.add(make_pod())
     world.profiler()
@@ -234,6 +244,8 @@ async def test_figures_of_a_run_outlive_its_pods(world, make_pod, windows):
     world.profiler(status=dict(world.api.status))
     await world.tick(2)
     assert world.api.status["profile"] == before
+    assert world.api.condition("Ready")[:2] == ("True", "Done")
+    assert world.api.condition("Attached")[:2] == ("Unknown", "RunDone")
 
 
 async def test_an_api_server_that_is_away_is_told_and_takes_nothing_from_status(

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # A pod's API server answers these when admission does not let a container in.
 _REFUSED = frozenset({400, 403, 422})
+# Another Profiler has added a container of this name in the same moment.
+_TAKEN = "existing ephemeral containers"
 _PSS = "pod-security.kubernetes.io/enforce"
 
 
@@ -94,8 +96,8 @@ class Actor:
             try:
                 await self.pods.attach(pod.namespace, pod.name, container, dry_run=True)
             except ClusterError as error:
-                if error.status not in _REFUSED:
-                    raise
+                if error.status not in _REFUSED or _TAKEN in error.message:
+                    raise  # the next tick knows more
                 refused.append(error.message)
                 continue
             await self.pods.attach(pod.namespace, pod.name, container, dry_run=False)

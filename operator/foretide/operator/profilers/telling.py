@@ -40,7 +40,7 @@ class Found:
 
 def conditions(spec: ProfilerSpec, found: Found, *, finished: bool) -> list[Condition]:
     """All conditions, the most telling first."""
-    attached = _attached(spec, found)
+    attached = _attached(spec, found, finished=finished)
     profiled = Condition(
         PROFILED,
         True if found.figures else None,
@@ -64,10 +64,12 @@ def _ready(spec: ProfilerSpec, found: Found, attached: Condition, finished: bool
     return Condition(READY, True, "Profiling", "")
 
 
-def _attached(spec: ProfilerSpec, found: Found) -> Condition:
+def _attached(spec: ProfilerSpec, found: Found, *, finished: bool) -> Condition:
     """Whether there is a sampler in a pod; the reason is that of the first pod without."""
     if found.trouble is not None:
         return Condition(ATTACHED, False, found.trouble.reason, str(found.trouble)[:_LONGEST])
+    if finished and not any(plan.state is State.DONE for plan in found.plans):
+        return Condition(ATTACHED, None, "RunDone", "the run is done, and its pods have gone")
     if not found.matched:
         return Condition(ATTACHED, False, "NoPods", "no pod has these labels, or is of the target")
     states = [plan.state for plan in found.plans]
