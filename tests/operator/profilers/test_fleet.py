@@ -146,14 +146,30 @@ def deployment(holder):
     }
 
 
-async def test_a_template_whose_profiler_is_there_is_left(census, cluster, pods):
-    cluster.profilers = [body("prof")]
+TARGET = {"kind": "Deployment", "name": "shop"}
+HOLDING = {"targetRef": TARGET, "mode": "Continuous", "allowRollout": True}
+
+
+async def test_a_template_whose_profiler_holds_it_is_left(census, cluster, pods):
+    cluster.profilers = [{**body("prof"), "spec": HOLDING}]
     cluster.deployments = [deployment("prof")]
     await census.take()
     assert pods.calls == []
 
 
-async def test_a_template_whose_profiler_is_gone_is_given_back(census, cluster, pods):
+@pytest.mark.parametrize(
+    "specs",
+    [
+        [],
+        [{**HOLDING, "allowRollout": False}],
+        [{**HOLDING, "suspend": True}],
+        [{**HOLDING, "targetRef": {**TARGET, "name": "other"}}],
+    ],
+)
+async def test_a_template_that_no_profiler_holds_any_more_is_given_back(
+    census, cluster, pods, specs
+):
+    cluster.profilers = [{**body("prof"), "spec": spec} for spec in specs]
     cluster.deployments = [deployment("prof")]
     await census.take()
     ((verb, name, document),) = pods.calls

@@ -7,7 +7,8 @@ sidecar of a Profiler that is gone are given back.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..api.crds import GROUP, PROFILERS, VERSION
@@ -73,14 +74,14 @@ class ProfilerCensus:
             self._fleet.remove(uid)
         for item in found:
             self._fleet.upsert(item)
-        names = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in found}
+        held = {whole for item in found if (whole := _held(item)) is not None}
         now = asyncio.get_running_loop().time()
         if self._may_write() and now >= self._give_back_at:
             self._give_back_at = now + _LATER
-            await self._give_back(names)
+            await self._give_back(held)
 
-    async def _give_back(self, names: set[tuple[str, str]]) -> None:
-        """Give back the templates of Profilers that are gone."""
+    async def _give_back(self, held: set[tuple[str, str, str, str]]) -> None:
+        """Give back the templates that no Profiler holds any more: it is gone, or has changed."""
         wanted = urlencode({"labelSelector": rollout.LABEL})
         for kind in rollout.KINDS:
             for root in [f"/namespaces/{quote(it)}" for it in self._namespaces] or [""]:
@@ -88,7 +89,16 @@ class ProfilerCensus:
                 for item in (await self._cluster.request("GET", path))["items"]:
                     meta = item["metadata"]
                     holder = rollout.profiler_of(item["spec"]["template"])
-                    if (meta["namespace"], holder) in names:
+                    if (meta["namespace"], holder, kind, meta["name"]) in held:
                         continue
                     ref = ScaleTargetRef(kind=kind, name=meta["name"])
                     await rollouts.give_back(self._pods, meta["namespace"], ref)
+
+
+def _held(profiler: Mapping[str, Any]) -> tuple[str, str, str, str] | None:
+    """Namespace and name of a Profiler, with the kind and name of the workload that it holds."""
+    meta, spec = profiler["metadata"], profiler.get("spec") or {}
+    target = spec.get("targetRef") or {}
+    if not spec.get("allowRollout") or spec.get("suspend") or not target:
+        return None
+    return meta["namespace"], meta["name"], target["kind"], target["name"]
