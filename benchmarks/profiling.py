@@ -235,7 +235,7 @@ def main() -> int:
         help="labelled ones, by their beginnings",
     )
     parser.add_argument(
-        "--verdict-windows", type=int, default=24, help="of 10 s, to cut pairs from"
+        "--verdict-windows", type=int, default=20, help="of 10 s, to cut pairs from"
     )
     parser.add_argument("--kills", type=int, default=100, help="of the profiler, in a stop each")
     parser.add_argument("--jobs", type=int, default=2, help="processes that compare")

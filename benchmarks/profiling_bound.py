@@ -10,7 +10,7 @@ from benchmarks.profiling_programs import PROGRAMS, Program
 from benchmarks.profiling_recording import Plan, Recording
 from foretide.profiling.bound import Bound, bound
 
-WINDOWS, SECONDS = 1, 6.0
+WINDOWS, SECONDS = 1, 5.0
 
 
 @dataclass(frozen=True)
