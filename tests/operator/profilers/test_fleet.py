@@ -102,6 +102,15 @@ async def test_a_namesake_takes_the_place_of_one_whose_deletion_nobody_told_of(f
     assert fleet.named("shop", "prof").uid == "new"
 
 
+async def test_what_one_has_learned_of_an_image_all_know(fleet):
+    fleet.upsert({**body("one"), "status": {"users": {"shop:1": "33:33"}}})
+    fleet.upsert(body("two"))
+    one, two = fleet
+    assert two.users == {"shop:1": "33:33"}
+    one.users["api:1"] = "5:5"
+    assert two.users["api:1"] == "5:5"
+
+
 async def test_one_that_fails_goes_on_and_takes_no_other_down(fleet):
     fleet.reconciler.error = RuntimeError("a bug")
     fleet.upsert(body("one"))

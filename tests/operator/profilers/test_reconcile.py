@@ -184,6 +184,8 @@ async def test_an_unknown_user_is_found_out_and_remembered_in_status(world, make
     await world.tick(2)
     context = world.pods.calls[1][2]["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (33, 34)
+    world.member.users["theirs:1"] = "5:5"  # another Profiler's, perhaps of another namespace
+    await world.tick()
     assert world.api.status["users"] == {"shop:1": "33:34"}
 
 

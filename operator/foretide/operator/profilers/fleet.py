@@ -27,6 +27,8 @@ class ProfilerFleet:
 
     def __init__(self) -> None:
         self.is_watched = False
+        # What one Profiler has learned of an image holds for all.
+        self._users: dict[str, str] = {}
         self._members: dict[str, tuple[Member, asyncio.Task[None], asyncio.Event]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -48,6 +50,8 @@ class ProfilerFleet:
             if (namesake := self.named(meta["namespace"], meta["name"])) is not None:
                 self.remove(namesake.uid)  # kopf tells of no deletion that its watch has missed
             member, wake = Member.from_body(body), asyncio.Event()
+            self._users.update(member.users)
+            member.users = self._users
             task = asyncio.create_task(self._run(member, wake), name=f"profile {member.name}")
             self._members[member.uid] = (member, task, wake)
             self.reconciler.telemetry.profilers.set(len(self))

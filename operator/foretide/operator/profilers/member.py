@@ -69,8 +69,9 @@ class Member:
     """One Profiler. `spec` is None where it is not valid; `invalid` then says why.
 
     `match_labels` are those by which a new pod is known, empty where labels alone do not say it.
-    `users` are those that images were seen to run as, `pods` what came back by the pod's uid,
-    `targets` where a sampler may be that has to end with the Profiler: pod and container by uid.
+    `users` are those that images were seen to run as; the fleet's Profilers share them. `pods` is
+    what came back by the pod's uid, `targets` where a sampler may be that has to end with the
+    Profiler: pod and container by the pod's uid. `turns` are pods whose sidecar may have its turn.
     """
 
     uid: str

@@ -111,9 +111,16 @@ def status(member: Member, found: Found) -> Json:
         "startedAt": None if member.started_at is None else timestamp(member.started_at),
         "finishedAt": None if member.finished_at is None else timestamp(member.finished_at),
         "pods": [_pod(plan, found) for plan in found.plans[:MOST_PODS]] or None,
-        "users": dict(member.users) or None,
+        "users": _users(member, found) or None,
         **found.figures,
     }
+
+
+def _users(member: Member, found: Found) -> dict[str, str]:
+    """As whom the images of these pods were seen to run; other Profilers' images are not told."""
+    images = {container.image for plan in found.plans for container in plan.pod.containers}
+    known = member.status.get("users") or {}
+    return {**known, **{it: member.users[it] for it in sorted(images) if it in member.users}}
 
 
 def _pod(plan: PodPlan, found: Found) -> Json:
