@@ -22,7 +22,7 @@ SECONDS = 10.0
 PAIRS = 400
 REPEATS = 60
 # Windows of each side in pairs of the same program; until detection, tried in this order.
-SIDE = 3
+SIDES = (2, 3, 4, 6)
 GROWING = (1, 2, 3, 4, 6, 8)
 CHANGED = (Verdict.FIXED, Verdict.IMPROVED, Verdict.REGRESSED)
 BETTER = (Verdict.FIXED, Verdict.IMPROVED)
@@ -83,17 +83,19 @@ def _put(made: Recordings, name: str, recording: Recording) -> None:
 
 
 def equal_pairs(made: Recordings, count: int, seed: int = 1) -> list[Pair]:
-    """Two stretches of one recording that have no window in common, at random."""
-    dice = random.Random(seed)
+    """Two stretches of one recording that have no window in common; each such pair once."""
     sources = [made.before, made.after, *made.others.values()]
-    sources = [windows for windows in sources if len(windows) >= 2 * SIDE]
-    pairs: list[Pair] = []
-    while sources and len(pairs) < count:
-        windows = sources[len(pairs) % len(sources)]
-        one, other = (dice.randrange(len(windows) - SIDE + 1) for _ in range(2))
-        if abs(one - other) >= SIDE:
-            pairs.append((tuple(windows[one : one + SIDE]), tuple(windows[other : other + SIDE])))
-    return pairs
+    pairs: list[Pair] = [
+        (tuple(windows[one : one + side]), tuple(windows[other : other + side]))
+        for windows in sources
+        for side in SIDES
+        for one in range(len(windows) - side + 1)
+        for other in range(one + side, len(windows) - side + 1)
+    ]
+    dice = random.Random(seed)
+    dice.shuffle(pairs)
+    # Neither side is always the earlier one.
+    return [pair if dice.random() < 0.5 else (pair[1], pair[0]) for pair in pairs[:count]]
 
 
 def unlike_pairs(made: Recordings, seed: int = 2) -> list[Pair]:
