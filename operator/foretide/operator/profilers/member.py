@@ -21,8 +21,9 @@ from .routes import Refusal
 
 Json = dict[str, Any]
 
-# An hour in windows of 10 s, of one pod: what status and comparisons are made from.
-_MOST_WINDOWS = 360
+# Of one pod, what status and comparisons are made from: 20 minutes of one process in windows of
+# 10 s. A window may take 100 kB; the store keeps all of them.
+_MOST_WINDOWS = 120
 _MOST_EVENTS = 100
 # What admission has refused is asked again after so many seconds: policies change.
 ASK_AGAIN = 300.0
