@@ -66,12 +66,12 @@ Found = dict[str, Any]
 
 
 def _hotspots(options: argparse.Namespace, console: Console) -> Found:
-    made = hotspots.run(hotspots.plans(pythons(2), options.windows), _teller(console))
+    made = hotspots.run(hotspots.plans(pythons(2), options.scale), _teller(console))
     found = [error for recording in made for error in hotspots.errors(recording)]
     table = Table(title="Planted hotspots: CPU share, total")
     for name in ("program", "Python", "function"):
         table.add_column(name)
-    for name in ("true %", "told %", "error pp", "seconds pp", "active samples %"):
+    for name in ("true %", "told %", "error pp", "seconds pp", "active samples %", "at work"):
         table.add_column(name, justify="right")
     for one in found:
         table.add_row(
@@ -83,6 +83,7 @@ def _hotspots(options: argparse.Namespace, console: Console) -> Found:
             f"{one.share_pp:.2f}",
             f"{one.seconds_pp:.2f}",
             f"{100 * one.counted_share:.1f}",
+            f"{one.at_work}",
         )
     console.print(table)
     _tell_errors(made, console)
@@ -224,7 +225,7 @@ def main() -> int:
     )
     parser.add_argument("--only", nargs="+", choices=sorted(PARTS), help="these parts alone")
     parser.add_argument(
-        "--windows", type=int, default=hotspots.WINDOWS, help="of 10 s, for each hotspot program"
+        "--scale", type=float, default=1.0, help="record planted hotspots that many times as long"
     )
     parser.add_argument("--pythons", type=int, default=2, help="on how many versions programs run")
     parser.add_argument(
@@ -235,7 +236,7 @@ def main() -> int:
         help="labelled ones, by their beginnings",
     )
     parser.add_argument(
-        "--verdict-windows", type=int, default=20, help="of 10 s, to cut pairs from"
+        "--verdict-windows", type=int, default=18, help="of 10 s, to cut pairs from"
     )
     parser.add_argument("--kills", type=int, default=100, help="of the profiler, in a stop each")
     parser.add_argument("--jobs", type=int, default=2, help="processes that compare")
