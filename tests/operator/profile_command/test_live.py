@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from foretide.operator.commands.profile_sampling import live_budget
 from foretide.profiling.attribution import attribute
 from foretide.profiling.files import read_windows
+from foretide.profiling.sampler.budget import Budget, Cost, affordable
 from foretide.profiling.sampler.probes import can_attach
 
 PROGRAM = """
@@ -54,6 +56,12 @@ def test_top_shows_what_runs(profile, program):
     assert status == 0
     assert f"process {program.pid}" in out
     assert "Where the CPU time goes" in out
+
+
+def test_the_cost_of_short_windows_leaves_top_its_samples():
+    budget = live_budget(20.0, 2.0)
+    assert budget.stopped == Budget().stopped
+    assert affordable(budget, Cost(stop=0.0005, sample=0.001, window=0.04), 2.0) > 10
 
 
 def test_a_process_that_ends_is_told(profile, program, tmp_path):

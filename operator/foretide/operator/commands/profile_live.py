@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .profile_running import running
-from .profile_sampling import budget_of, check_pid, windows_of_pid
+from .profile_sampling import check_pid, live_budget, windows_of_pid
 from .telling import Refused
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def top(options: argparse.Namespace) -> int:
     check_pid(options.pid)
     kept: deque[Window] = deque(maxlen=max(1, round(options.last / options.every)))
     shown = 0
-    windows = sample(options.pid, seconds=options.every, budget=budget_of(options.rate))
+    budget = live_budget(options.rate, options.every)
+    windows = sample(options.pid, seconds=options.every, budget=budget)
     print(f"foretide: sampling process {options.pid}, Ctrl-C ends it", file=sys.stderr)
     try:
         for window in windows:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # What a window lasts; a shorter recording is one window.
 WINDOW_SECONDS = 10.0
+# CPU seconds that each window costs before its first sample: py-spy is started for it, and read.
+_EACH_WINDOW = 0.05
 _LONGEST = 24 * 3600.0
 
 
@@ -44,6 +47,18 @@ def budget_of(rate: float) -> "Budget":
     if not 0.5 <= rate <= 1000:
         raise Refused("--rate must be between 0.5 and 1000 Hz")
     return Budget(rate=rate)
+
+
+def live_budget(rate: float, seconds: float) -> "Budget":
+    """The usual one, with as many more cores as short windows of `seconds` cost by their number.
+
+    What the process may be stopped for stays as it is.
+
+    Raises:
+        Refused: no sampler could do that.
+    """
+    usual = budget_of(rate)
+    return replace(usual, cores=usual.cores + _EACH_WINDOW / seconds)
 
 
 def windows_of_pid(
