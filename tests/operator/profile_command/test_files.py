@@ -52,6 +52,18 @@ def test_comparing_another_tools_file_says_what_to_record(profile, recording, tm
     assert "foretide profile record" in err
 
 
+def test_a_function_that_nobody_saw_is_not_said_to_cost_what_it_did(profile, recording):
+    status, out, err = profile("compare", recording, recording, "--function", "wrok")
+    assert (status, out) == (2, "")
+    assert "neither recording has a function of that name" in err
+    assert profile("compare", recording, recording, "--function", "work")[0] == 0
+
+
+def test_a_small_page_has_a_size(profile, recording, tmp_path):
+    _, out, _ = profile("flame", recording, "-o", tmp_path / "x.html")
+    assert re.search(r"x\.html: [1-9]\d* kB", out)
+
+
 BAD = {
     "no such file": (("report", "none.ftp"), "No such file"),
     "no such process": (("report", "4194305"), "no process 4194305"),

@@ -56,7 +56,7 @@ def flame(options: argparse.Namespace) -> int:
     else:
         page = differential(before, profile, options.title or f"{title}: before and after")
     write(options.output, page.encode("utf-8", "replace"))
-    print(f"{options.output}: {len(page) / 1e6:.1f} MB, open it in a browser")
+    print(f"{options.output}: {len(page) / 1e3:,.0f} kB, open it in a browser")
     return 0
 
 
@@ -70,6 +70,7 @@ def compare(options: argparse.Namespace) -> int:
     requests = _requests(options.requests)
     check_writable(options.json)
     before, after = read_windows(options.before), read_windows(options.after)
+    _check_function(options.function, (*before, *after))
     found = compare_windows(before, after, requests=requests, function=options.function)
     print(render(found), end="")
     if options.json:
@@ -132,6 +133,20 @@ def _open(options: argparse.Namespace) -> "Profile | tuple[Window, ...]":
     return open_source(
         options.source, seconds=options.seconds, rate=options.rate, children=options.children
     )
+
+
+def _check_function(name: str, windows: "tuple[Window, ...]") -> None:
+    """See that the function was seen: of another it would be said that it costs what it did.
+
+    Raises:
+        Refused: it was seen on neither side.
+    """
+    seen = {frame.function for window in windows for frame in window.frames}
+    if name and not any(one == name or one.endswith(f".{name}") for one in seen):
+        raise Refused(
+            f"--function {name}: neither recording has a function of that name. "
+            "Name one as `foretide profile report` tells it"
+        )
 
 
 def _requests(text: str | None) -> tuple[float, float] | None:
