@@ -7,7 +7,7 @@ from . import profile_files, profile_live, profile_pod
 
 _DESCRIPTION = """\
 Find out why a Python process is slow: it is sampled from outside with py-spy, without a change of
-it or a restart. Where a FILE or a PID may stand, a PID is sampled for --seconds first.
+it or a restart. Where FILE|PID stands, a PID is sampled for --seconds first.
 """
 _EXAMPLES = """\
 examples:
