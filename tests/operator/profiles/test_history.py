@@ -14,7 +14,7 @@ from foretide.operator.profilers.history import History, Period
 from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.sender import profile_of
 from foretide.operator.store_settings import StoreSettings
-from foretide.store.errors import StoreError
+from foretide.store.errors import StoreError, StoreUnavailable
 from foretide.store.profile_memory import MemoryProfiles
 
 DAY = 86_400.0
@@ -75,15 +75,33 @@ async def test_a_period_that_is_over_is_read_once(past, period, clock, store):
     for _ in range(2):
         await past.windows(period(), now=clock.now)
     assert store.asked == 1
-    for start in range(5):
-        await past.windows(period(start), now=clock.now)
+
+
+async def test_only_so_many_windows_stay_in_memory(past, period, clock, store, monkeypatch):
+    monkeypatch.setattr(history, "MOST_WINDOWS", 20)
     await past.windows(period(), now=clock.now)
-    assert store.asked == 7
+    await past.windows(period(91), now=clock.now)
+    await past.windows(period(), now=clock.now)
+    assert store.asked == 3
 
 
-async def test_a_period_that_has_just_been_is_read_again(past, period, noon, store):
-    for _ in range(2):
-        await past.windows(period(), now=noon + 200)
+async def test_a_period_that_has_just_been_is_read_again_but_not_at_every_tick(
+    past, period, noon, store
+):
+    for later in (0, 1, 29, 30, 31):
+        assert len(await past.windows(period(), now=noon + 200 + later)) == 12
+    assert store.asked == 2
+
+
+async def test_a_store_that_does_not_answer_is_not_asked_at_every_tick(past, period, clock, store):
+    def refuse(settings):
+        store.asked += 1
+        raise StoreUnavailable("Unreachable", "no answer")
+
+    past._connect = refuse
+    for later in (0, 1, 29, 30):
+        with pytest.raises(StoreUnavailable):
+            await past.windows(period(), now=clock.now + later)
     assert store.asked == 2
 
 

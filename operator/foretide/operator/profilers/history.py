@@ -1,6 +1,7 @@
 """Windows of an earlier time, from the store: what a Profiler's `baseline` with a period is."""
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from foretide.profiling import codec
 from foretide.profiling.profile import BadProfile
 from foretide.profiling.window import Window
-from foretide.store.errors import StoreRefused
+from foretide.store.errors import StoreError, StoreRefused
 from foretide.store.profile_client import ProfileClient, every
 from foretide.store.profiles import KeptProfile, Kind, ProfileQuery
 
@@ -17,7 +18,10 @@ from .bundles import SECONDS
 from .sender import ProfileConnection
 
 MOST_WINDOWS = 2_000
-_KEPT = 4
+# What has just been is still on its way to the store, and what was not there may come yet: that is
+# asked for again after so many seconds, as is a store that did not answer.
+_LATE, _ASK_AGAIN = 3_720.0, 30.0
+_MOST_PERIODS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,9 @@ class Period:
 
 
 class History:
-    """Reads windows from the store that the settings name. The last few periods stay in memory."""
+    """Reads windows from the store that the settings name. The last periods stay in memory, as many
+    as have `MOST_WINDOWS` windows together.
+    """
 
     def __init__(
         self,
@@ -49,7 +55,9 @@ class History:
         """`settings` is asked at each use, so that they can change."""
         self._settings = settings
         self._connect = connect
-        self._known: OrderedDict[Period, Sequence[Window]] = OrderedDict()
+        self._known: OrderedDict[Period, tuple[float, Sequence[Window] | StoreError]] = (
+            OrderedDict()
+        )
 
     async def windows(self, period: Period, *, now: float) -> Sequence[Window]:
         """The windows that began in a period, by start; none where none were kept.
@@ -58,23 +66,35 @@ class History:
             StoreError: no store is configured (`StoreMissing`), the period is longer than can be
                 held in memory (`PeriodTooLong`), or the store does not answer.
         """
-        if (known := self._known.get(period)) is not None:
-            self._known.move_to_end(period)
-            return known
         settings = self._settings()
         if settings is None:
             raise StoreRefused("StoreMissing", "a period before needs the store: configure one")
-        store = await asyncio.to_thread(self._connect, settings)
-        try:
-            found = await _read(store, period)
-        finally:
-            await store.aclose()
-        # What has just been is still on its way to the store, and what was not there may come yet.
-        if found and period.end < now - 2 * SECONDS - 3_600:
-            self._known[period] = found
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+        until, found = self._known.get(period, (-math.inf, ()))
+        if now >= until:
+            found = await self._ask(settings, period)
+            final = found and not isinstance(found, StoreError) and period.end < now - _LATE
+            self._known[period] = math.inf if final else now + _ASK_AGAIN, found
+            self._let_go()
+        self._known.move_to_end(period)
+        if isinstance(found, StoreError):
+            raise found.with_traceback(None)
         return found
+
+    async def _ask(self, settings: StoreSettings, period: Period) -> Sequence[Window] | StoreError:
+        try:
+            store = await asyncio.to_thread(self._connect, settings)
+            try:
+                return await _read(store, period)
+            finally:
+                await store.aclose()
+        except StoreError as error:
+            return error
+
+    def _let_go(self) -> None:
+        held = [0 if isinstance(it, StoreError) else len(it) for _, it in self._known.values()]
+        while len(held) > 1 and (sum(held) > MOST_WINDOWS or len(held) > _MOST_PERIODS):
+            self._known.popitem(last=False)
+            del held[0]
 
 
 async def _read(store: ProfileConnection, period: Period) -> list[Window]:
