@@ -174,7 +174,7 @@ class ProfileMerger:
         ]
         jobs = [
             job
-            for job in plan(raw, known, now=now)
+            for job in await asyncio.to_thread(lambda: plan(raw, known, now=now))
             if job.windows > self._tried.get((job.start, _named(job.target)), 0)
         ]
         made = 0
