@@ -237,7 +237,7 @@ class KubernetesCluster:
         """
         loop = asyncio.get_running_loop()
         payload = await loop.run_in_executor(
-            self._threads, self._send, "GET", path, None, "", "*/*"
+            self._threads, self._send, "GET", path, None, "", accept
         )
         return payload.decode(errors="replace")
 

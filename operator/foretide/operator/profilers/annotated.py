@@ -7,14 +7,14 @@ without the right to list workloads works on without this.
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..cluster import ClusterError, KubernetesCluster, listed
 from . import rollout
-from .annotations import BadAnnotation, Workload, asks, changes, profiler_of
+from .annotations import BadAnnotation, Changes, Workload, asks, changes, profiler_of
 from .reconcile import Announce
 
 logger = logging.getLogger(__name__)
@@ -73,15 +73,15 @@ class Annotated:
                 self._tell(workload, str(error))
         items = listed(self._cluster, f"{GROUP}/{VERSION}", PROFILERS, self._namespaces)
         found = changes(wanted, [item async for item in items])
-        for document in found.create:
-            await self._cluster.request("POST", _path(document["metadata"]["namespace"]), document)
-        for document in found.change:
-            meta = document["metadata"]
-            body = {"spec": document["spec"]}
-            path = f"{_path(meta['namespace'])}/{quote(meta['name'])}"
-            await self._cluster.request("PATCH", path, body, content_type=_MERGE)
-        for namespace, name in found.delete:
-            await self._cluster.request("DELETE", f"{_path(namespace)}/{quote(name)}")
+        refused: list[ClusterError] = []
+        for method, path, body in _requests(found):
+            kind = _MERGE if method == "PATCH" else "application/json"
+            try:
+                await self._cluster.request(method, path, body, content_type=kind)
+            except ClusterError as error:  # a namespace that ends, say: the others have theirs
+                refused.append(error)
+        if refused:
+            raise refused[0]
 
     async def _list(self, kind: str) -> list[Workload]:
         found = []
@@ -107,6 +107,21 @@ class Annotated:
             }
             self._announce(body, kind="Warning", reason="BadAnnotation", message=message)
         self._told[uid] = message
+
+
+def _requests(found: Changes) -> Iterator[tuple[str, str, Any]]:
+    """What brings the changes about: method, path and body."""
+    for document in found.create:
+        yield "POST", _path(document["metadata"]["namespace"]), document
+    for document in found.change:
+        meta = document["metadata"]
+        yield (
+            "PATCH",
+            f"{_path(meta['namespace'])}/{quote(meta['name'])}",
+            {"spec": document["spec"]},
+        )
+    for namespace, name in found.delete:
+        yield "DELETE", f"{_path(namespace)}/{quote(name)}", None
 
 
 def _path(namespace: str) -> str:
