@@ -95,6 +95,54 @@ async def test_what_is_gone_is_detached(fleet):
     assert len(fleet) == 0
 
 
+async def test_one_that_is_told_of_anew_in_the_moment_of_its_deletion_ends(fleet):
+    fleet.upsert(body())
+    ((_, task, _),) = fleet._members.values()
+    await ticks(fleet)
+    fleet.upsert(body(generation=2))
+    fleet.remove("uid-prof")
+    await asyncio.wait_for(fleet.reconciler.detached.get(), 10)
+    assert task.cancelled()
+
+
+async def test_a_new_version_waits_until_a_tick_is_over(fleet):
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def tick(member):
+        run = member.run
+        begun.set()
+        await go_on.wait()
+        fleet.reconciler.ticked.put_nowait((run == member.run, member.generation))
+        return 60.0
+
+    fleet.reconciler.tick = tick
+    fleet.upsert(body())
+    await begun.wait()
+    fleet.upsert({**body(generation=3), "spec": {**body()["spec"], "run": "again"}})
+    fleet.upsert(body(generation=2))
+    go_on.set()
+    assert [await ticks(fleet), await ticks(fleet)] == [(True, 1), (True, 3)]
+
+
+async def test_what_a_tick_has_begun_with_is_over_before_it_is_detached(fleet):
+    begun, told = asyncio.Event(), []
+
+    async def tick(member):
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            told.append("ticked")
+
+    fleet.reconciler.tick = tick
+    fleet.upsert(body())
+    await begun.wait()
+    fleet.remove("uid-prof")
+    await asyncio.wait_for(fleet.reconciler.detached.get(), 10)
+    assert told == ["ticked"]
+
+
 async def test_a_namesake_takes_the_place_of_one_whose_deletion_nobody_told_of(fleet):
     fleet.upsert(body(uid="old"))
     fleet.upsert(body(uid="new"))

@@ -57,12 +57,14 @@ class ProfilerFleet:
             self.reconciler.telemetry.profilers.set(len(self))
             return
         member, _, wake = known
-        generation = meta.get("generation")
-        if generation == member.generation:
+        newest, generation = member.generation, meta.get("generation")
+        if member.newest is not None:
+            newest = member.newest["metadata"].get("generation")
+        if generation == newest:
             return  # status or metadata only, most often written by ourselves
-        if generation is not None and generation < (member.generation or 0):
+        if generation is not None and generation < (newest or 0):
             return  # from a list that was made before the watch told of a newer one
-        member.update(body)
+        member.newest = body
         wake.set()
 
     def remove(self, uid: str) -> None:
@@ -74,7 +76,7 @@ class ProfilerFleet:
         task.cancel()
         self.reconciler.telemetry.profilers.set(len(self))
         self.reconciler.telemetry.forget_profiler(member.namespace, member.name)
-        ending = asyncio.create_task(self._detach(member))
+        ending = asyncio.create_task(self._detach(member, task))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
@@ -93,7 +95,8 @@ class ProfilerFleet:
         if self._ending:
             await asyncio.wait(self._ending, timeout=_LAST_WORD)
 
-    async def _detach(self, member: Member) -> None:
+    async def _detach(self, member: Member, task: asyncio.Task[None]) -> None:
+        await asyncio.wait([task])  # what a tick has just begun with is to be ended, too
         try:
             await self.reconciler.detach(member)
         except Exception:  # nobody waits for it
@@ -103,6 +106,10 @@ class ProfilerFleet:
         trouble: str | None = None
         while True:
             delay = QUIET
+            # Between two ticks, never within one: it would tell of this run what was another's.
+            if (newest := member.newest) is not None:
+                member.newest = None
+                member.update(newest)
             try:
                 delay = await self.reconciler.tick(member)
                 trouble = None
@@ -114,7 +121,9 @@ class ProfilerFleet:
                     logger.exception("%s/%s: tick failed", member.namespace, member.name)
                     trouble = repr(error)
             try:
-                await asyncio.wait_for(wake.wait(), delay)
+                # Not wait_for: in Python 3.11 it loses a cancellation that comes with a wake-up.
+                async with asyncio.timeout(delay):
+                    await wake.wait()
                 wake.clear()
             except TimeoutError:
                 pass
