@@ -272,6 +272,77 @@ async def test_a_profiler_that_is_gone_leaves_no_process(world, make_pod):
     assert world.pods.calls[-1] == ("order", "shop-1", "end")
 
 
+async def test_a_sampler_that_has_only_just_been_added_is_ended_too(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls[-1] == ("order", "shop-1", "end")
+
+
+async def test_the_sampler_of_a_run_that_another_has_replaced_is_ended_too(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.say(Kind.BEGAN)
+    body = world.member.body
+    world.member.update({**body, "spec": {**body["spec"], "run": "again"}})
+    await world.tick(2)
+    await world.reconciler.detach(world.member)
+    assert world.pods.calls[-1] == ("order", "shop-1", "end")
+
+
+async def test_a_run_is_not_done_while_one_of_its_pods_waits_for_anothers_run(
+    world, make_pod, windows
+):
+    for name in ("shop-1", "shop-2"):
+        world.pods.add(make_pod(name, container=APP))
+    world.profiler("other", pods=2)
+    await world.tick()
+    world.say(Kind.BEGAN)
+    world.say(Kind.BEGAN, Kind.DONE, pod="shop-2")
+    world.profiler(pods=2)
+    await world.tick()
+    world.say(Kind.BEGAN, Kind.DONE, pod="shop-2")
+    await world.tick()
+    assert world.member.finished_at is None
+    assert "SamplerBusy" in [it.get("reason") for it in world.api.status["pods"]]
+
+
+async def test_a_stand_by_that_is_told_of_a_suspended_profiler_changes_nothing(world, make_pod):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    body = world.member.body
+    world.member.update({**body, "spec": {**body["spec"], "suspend": True}})
+    world.leads = False
+    await world.tick()
+    assert [call[0] for call in world.pods.calls] == ["attach"]
+
+
+async def test_of_a_long_log_the_rest_is_read_next(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    world.pods.longest_log = 1
+    await world.tick(2)
+    end = windows[0].started_at + windows[0].seconds
+    assert world.pods.read_since[-1] == pytest.approx(end - 3.0)
+
+
+async def test_what_a_continuous_one_has_measured_does_not_fill_the_memory(windows):
+    world = World()
+    member = world.profiler(mode="Continuous")
+    for place, pod in enumerate(("gone", "recent", "there")):
+        made = [dataclasses.replace(windows[0], started_at=100.0 * place + it) for it in range(60)]
+        member.from_pod(pod, pod).windows.extend(made)
+        member.turns[pod] = pod
+    member.forget({"there"}, most=70, before=100.0)
+    assert {uid: len(it.windows) for uid, it in member.pods.items()} == {"recent": 10, "there": 60}
+    assert member.turns == {"there": "there"}
+
+
 async def test_suspending_takes_the_sampler_away(world, make_pod):
     world.pods.add(make_pod(container=APP))
     world.profiler()

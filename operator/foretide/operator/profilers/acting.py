@@ -102,6 +102,7 @@ class Actor:
                 continue
             await self.pods.attach(pod.namespace, pod.name, container, dry_run=False)
             member.from_pod(pod.uid, pod.name).refusal = None
+            member.targets[pod.uid] = (pod.name, name)  # it may be gone before the next look
             logger.info("%s/%s: %s joins pod %s", member.namespace, member.name, name, pod.name)
             return
         refusal = await self._forbidden(pod, action.accesses[0], refused[0])
@@ -159,7 +160,7 @@ class Actor:
         """
         for uid, (pod, container) in list(member.targets.items()):
             returned = member.from_pod(uid, pod).returned(self.clock())
-            if returned.busy_with(container) not in (None, "", member.run):
+            if returned.busy_with(container) not in (None, "", *member.runs):
                 continue  # it is at work for another, who ends it
             try:
                 await self.pods.order(member.namespace, pod, container, "end")

@@ -59,7 +59,7 @@ class Collector:
         from_pod = member.from_pod(pod.uid, pod.name)
         asked_at = self._clock()
         since = from_pod.read_to.get(ours.name)
-        lines = await self._pods.log(pod.namespace, pod.name, ours.name, since=since)
+        lines, complete = await self._pods.log(pod.namespace, pod.name, ours.name, since=since)
         # Some tens of kB a window are unpacked: not while the event loop waits.
         windows, events = await asyncio.to_thread(_parse, lines)
         if fresh := from_pod.take(ours.name, windows, events):
@@ -67,6 +67,12 @@ class Collector:
         target = pod.container(ours.target or (member.spec.container if member.spec else None))
         if target is not None:
             member.learn_users(target.image, events)
+        if not complete:
+            newest = [it.started_at + it.seconds for it in windows] + [it.at for it in events]
+            # Where nothing is new in so much, it is passed over: there is no end to it otherwise.
+            if newest and max(newest) - _OVERLAP > (since or 0.0):
+                from_pod.read_to[ours.name] = max(newest) - _OVERLAP
+                return
         from_pod.read_to[ours.name] = float("inf") if ours.ended else asked_at - _OVERLAP
 
 

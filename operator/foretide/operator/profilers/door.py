@@ -53,8 +53,10 @@ class Pods(Protocol):
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> list[str]:
-        """The lines of a container's log, from a moment (Unix seconds) on."""
+    ) -> tuple[list[str], bool]:
+        """The lines of a container's log, from a moment (Unix seconds) on, and whether these are
+        all: of a long one the oldest come.
+        """
         ...
 
     async def order(self, namespace: str, pod: str, container: str, text: str) -> str:
@@ -111,13 +113,16 @@ class KubernetesPods:
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> list[str]:
+    ) -> tuple[list[str], bool]:
         """See `Pods`."""
         wanted = {"container": container, "limitBytes": str(_LONGEST_LOG)}
         if since is not None:
             wanted["sinceTime"] = timestamp(since)
         text = await self._cluster.text(f"{_pod(namespace, pod)}/log?{urlencode(wanted)}")
-        return text.splitlines()
+        lines = text.splitlines()
+        if len(text) < _LONGEST_LOG:  # of what we print each character is one byte
+            return lines, True
+        return lines[:-1], False  # the last one may have been cut
 
     async def order(self, namespace: str, pod: str, container: str, text: str) -> str:
         """See `Pods`."""

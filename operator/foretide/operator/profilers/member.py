@@ -4,7 +4,7 @@ and in status."""
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 # Of one pod, what status and comparisons are made from: 20 minutes of one process in windows of
 # 10 s. A window may take 100 kB; the store keeps all of them.
-_MOST_WINDOWS = 120
+MOST_WINDOWS = 120
 _MOST_EVENTS = 100
 # What admission has refused is asked again after so many seconds: policies change.
 ASK_AGAIN = 300.0
@@ -34,7 +34,7 @@ class FromPod:
     """What has come back from one pod. `read_to` is by container: Unix seconds, the log's end."""
 
     name: str
-    windows: deque[Window] = field(default_factory=lambda: deque(maxlen=_MOST_WINDOWS))
+    windows: deque[Window] = field(default_factory=lambda: deque(maxlen=MOST_WINDOWS))
     events: dict[str, deque[Event]] = field(default_factory=dict)
     read_to: dict[str, float] = field(default_factory=dict)
     ordered: str = ""
@@ -72,7 +72,8 @@ class Member:
     `match_labels` are those by which a new pod is known, empty where labels alone do not say it.
     `users` are those that images were seen to run as; the fleet's Profilers share them. `pods` is
     what came back by the pod's uid, `targets` where a sampler may be that has to end with the
-    Profiler: pod and container by the pod's uid. `turns` are pods whose sidecar may have its turn.
+    Profiler: pod and container by the pod's uid. `turns` are pods whose sidecar may have its turn,
+    `runs` those that there have been, `newest` a version that waits for the next tick.
     """
 
     uid: str
@@ -84,6 +85,8 @@ class Member:
     generation: int | None = None
     status: Json = field(default_factory=dict)
     run: str = ""
+    runs: set[str] = field(default_factory=set)
+    newest: Mapping[str, Any] | None = None
     started_at: float | None = None
     finished_at: float | None = None
     users: dict[str, str] = field(default_factory=dict)
@@ -115,6 +118,7 @@ class Member:
         self.generation = body["metadata"].get("generation")
         self.noticed = None
         self.compared = None  # with another baseline, say
+        self.injection_refusal = None  # of what was asked for before
         try:
             self.spec = ProfilerSpec.model_validate(body.get("spec") or {})
         except ValidationError as error:
@@ -124,6 +128,7 @@ class Member:
         run = run_key(self.uid, self.spec)
         if run != self.run:
             self.run = run
+            self.runs.add(run)
             self.pods.clear()
             self.judged = None
             self.started_at, self.finished_at = None, None
@@ -134,6 +139,25 @@ class Member:
     def from_pod(self, uid: str, name: str) -> FromPod:
         """What has come back from a pod so far."""
         return self.pods.setdefault(uid, FromPod(name))
+
+    def forget(self, there: Collection[str], *, most: int, before: float) -> None:
+        """Let go what a Profiler that goes on for ever does not need any more.
+
+        That are pods that are not `there` (uids) and have brought nothing since `before`, and of
+        all windows those beyond the newest `most`.
+        """
+        for uid in [uid for uid in self.pods if uid not in there]:
+            windows = self.pods[uid].windows
+            if not windows or windows[-1].started_at < before:
+                del self.pods[uid]
+        for uid in [uid for uid in self.turns if uid not in there]:
+            del self.turns[uid]
+        begins = sorted(it.started_at for pod in self.pods.values() for it in pod.windows)
+        if len(begins) > most:
+            first = begins[-most]
+            for pod in self.pods.values():
+                while pod.windows and pod.windows[0].started_at < first:
+                    pod.windows.popleft()
 
     def windows(self) -> list[Window]:
         """The windows of this run, of all pods, by their start."""

@@ -24,6 +24,8 @@ class MemoryPods(Pods):
         self.labels: dict[str, str] = {}
         self.logs: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         self.calls: list[tuple[str, str, Any]] = []
+        self.read_since: list[float | None] = []
+        self.longest_log = 1_000_000
         self.forbids = ""
         self.answers = "ok"
         self.away = False
@@ -87,10 +89,12 @@ class MemoryPods(Pods):
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> list[str]:
-        """See `Pods`. All of the log comes each time."""
+    ) -> tuple[list[str], bool]:
+        """See `Pods`. All of the log comes each time, or its first `longest_log` lines."""
         self._reach()
-        return list(self.logs[pod, container])
+        self.read_since.append(since)
+        lines = self.logs[pod, container]
+        return lines[: self.longest_log], len(lines) <= self.longest_log
 
     async def order(self, namespace: str, pod: str, container: str, text: str) -> str:
         """See `Pods`."""

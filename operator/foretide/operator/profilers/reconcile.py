@@ -24,7 +24,7 @@ from .comparing import Comparer
 from .door import Pods
 from .facts import PodFacts, read_pod
 from .judging import judge
-from .member import Member
+from .member import MOST_WINDOWS, Member
 from .plan import PodPlan, Returned, State
 from .routes import Refusal
 from .telling import Found
@@ -96,7 +96,7 @@ class ProfilerReconciler:
         self.telemetry.observe_profiler(member.namespace, member.name, states, ratio)
 
     async def detach(self, member: Member) -> None:
-        """Take away what of the Profiler is in the cluster: it is gone."""
+        """Take away what of the Profiler is in the cluster: it is gone, or suspended."""
         if not self.may_write():
             return
         await self.actor.detach(member)
@@ -108,10 +108,13 @@ class ProfilerReconciler:
         unread = await self.collector.collect(member, facts)
         facts = [read_pod(pod, member.users) for pod in raw]  # users may have been learned
         _remember_whereabouts(member, facts)
+        if spec.mode is ProfilerMode.CONTINUOUS:
+            there = {pod.uid for pod in facts}
+            most = MOST_WINDOWS * spec.pods
+            member.forget(there, most=most, before=now - spec.rotate_every)
         plans: tuple[PodPlan, ...] = ()
         if spec.suspend:
-            await self.actor.detach(member)
-            await rollouts.take_back(self.pods, member)
+            await self.detach(member)
         else:
             plans = self._plan(member, spec, facts, now)
             await self._act(member, spec, plans, now)
@@ -262,7 +265,8 @@ def workload_selector(ref: ScaleTargetRef, workload: Mapping[str, Any]) -> str:
 def _is_done(plans: tuple[PodPlan, ...], member: Member) -> bool:
     """Whether nothing more will come, and something has."""
     states = [it.state for it in plans]
-    if any(state.is_under_way for state in states):
+    # One that waits for another Profiler's run to end follows.
+    if any(state.is_under_way or state is State.WAITING for state in states):
         return False
     return State.DONE in states or bool(member.windows())
 
@@ -273,7 +277,7 @@ def _remember_whereabouts(member: Member, facts: list[PodFacts]) -> None:
         from_pod = member.pods.get(pod.uid)
         for ours in pod.ours:
             said = from_pod.events.get(ours.name, ()) if from_pod else ()
-            mine = ours.run == member.run or any(it.run == member.run for it in said)
+            mine = ours.run in member.runs or any(it.run in member.runs for it in said)
             if ours.sidecar:
                 if pod.annotations.get(containers.TURN):
                     member.turns[pod.uid] = pod.name
