@@ -261,8 +261,9 @@ def _reason(samples: float, seconds: float, recorded: float, by: By) -> str:
         # A long profile of a process that hardly works has few samples on the CPU, too.
         needed = ceil(recorded * LEAST_SAMPLES / max(samples, 1))
         longer = f"for {needed} s" if recorded else "for longer"
+        seen = f"{samples:.0f} samples are" if round(samples) != 1 else "1 sample is"
         return (
-            f"{samples:.0f} samples are too few to rank anything, at least {LEAST_SAMPLES} are "
+            f"{seen} too few to rank anything, at least {LEAST_SAMPLES} are "
             f"needed: record {longer}, or under load"
         )
     return ""

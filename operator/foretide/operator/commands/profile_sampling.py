@@ -100,7 +100,10 @@ def windows_of_pid(
             raise Refused(f"process {pid} could not be sampled: {error}") from None
         print(f"foretide: the sampling ended early: {error}", file=sys.stderr)
     if not taken:
-        raise Refused(f"process {pid} ended before a window of {seconds / number:g} s was full")
+        raise Refused(
+            f"process {pid} ended before a window of {seconds / number:g} s was full: "
+            "one that lives for less needs a shorter --seconds, 1 or more"
+        )
     return tuple(taken)
 
 

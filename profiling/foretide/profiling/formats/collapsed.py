@@ -45,8 +45,8 @@ def load(data: bytes) -> Profile:
         found = _LINE.fullmatch(line.rstrip())
         if found is None:
             raise BadProfile(
-                f"line {number} is no collapsed stack: it wants `caller;function COUNT` and is "
-                f"{line[:60]!r}"
+                f"it is no profile of a known format. Of its text, line {number} is no collapsed "
+                f"stack: that would be `caller;function COUNT`, and it is {line[:60]!r}"
             )
         labels = found["stack"].split(";")
         if len(labels) > _DEEPEST:

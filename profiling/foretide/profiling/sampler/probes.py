@@ -173,7 +173,7 @@ def _interpreter(facts: Facts) -> Refusal | None:
         return Refusal(
             "NotPython",
             f"process {facts.pid} has no Python interpreter in its memory",
-            "Choose the container and the process that run Python",
+            "Choose a process, and in a pod a container, that runs Python",
         )
     if facts.bits != 64:
         return Refusal(
