@@ -4,6 +4,7 @@ wrong on the way. Windows are real ones."""
 import dataclasses
 import json
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -11,10 +12,11 @@ from foretide.forecasting.demand import Reading, Unavailable
 from foretide.operator.cluster import ClusterError
 from foretide.operator.profilers.assembly import assemble
 from foretide.operator.profilers.fleet import ProfilerFleet
+from foretide.operator.profilers.keeping import ProfileKeeper
 from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.memory import MemoryPods
 from foretide.operator.profilers.reconcile import BUSY, QUIET, ProfilerGone
-from foretide.operator.settings import OperatorSettings, SettingsHolder
+from foretide.operator.settings import OperatorSettings, SettingsHolder, parse
 from foretide.operator.telemetry import Telemetry
 from foretide.profiling.events import Event, Kind, to_line
 from foretide.profiling.sampler.wire import read_windows, to_packed_line
@@ -61,7 +63,8 @@ class Prometheus:
 class World:
     """A Profiler, its pods, and what a test does with them."""
 
-    def __init__(self):
+    def __init__(self, settings=None):
+        holder = SettingsHolder(settings or OperatorSettings())
         self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
         self.events, self.now, self.leads = [], 1_800_000_000.0, True
         self.telemetry, self.prometheus = Telemetry(), Prometheus()
@@ -71,7 +74,8 @@ class World:
             sources=self.source,
             cluster=self.api,
             pods=self.pods,
-            settings=SettingsHolder(OperatorSettings()),
+            settings=holder,
+            keeper=ProfileKeeper(lambda: holder.current.store, lambda: None),
             announce=lambda body, **event: self.events.append(event),
             may_write=lambda: self.leads,
             clock=lambda: self.now,
@@ -341,6 +345,33 @@ async def test_what_a_continuous_one_has_measured_does_not_fill_the_memory(windo
     member.forget({"there"}, most=70, before=100.0)
     assert {uid: len(it.windows) for uid, it in member.pods.items()} == {"recent": 10, "there": 60}
     assert member.turns == {"there": "there"}
+
+
+async def test_with_a_store_status_says_where_the_profile_is(make_pod, windows, tmp_path):
+    store = {"url": "http://store", "tokenFile": str(tmp_path / "token")}
+    world = World(parse(json.dumps({"store": store})))
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    await world.tick()
+    url = urlsplit(world.api.status["profile"]["reference"])
+    asked = dict(parse_qsl(url.query))
+    assert url.path == "/v1/profiles"
+    assert asked["namespace"] == "shop"
+    assert (asked["workload"], asked["container"]) == ("shop-1", "app")
+    first, last = windows[0].started_at, windows[-1].started_at
+    assert float(asked["start"]) == first // 60 * 60
+    assert float(asked["end"]) >= last + windows[-1].seconds
+
+
+async def test_without_a_store_it_says_no_such_thing(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows)
+    await world.tick()
+    assert world.api.status["profile"]["reference"] is None
 
 
 async def test_suspending_takes_the_sampler_away(world, make_pod):

@@ -19,7 +19,7 @@ from .door import Pods
 from .facts import PodFacts
 from .fleet import ProfilerFleet
 from .history import History, Period
-from .keeping import ProfileKeeper
+from .keeping import ProfileKeeper, reference
 from .member import Member
 from .reconcile import Announce, ProfilerReconciler
 
@@ -55,7 +55,14 @@ def assemble(
 
     def sink(member: Member, pod: PodFacts, windows: Sequence[Window]) -> None:
         if keeper is not None:
-            keeper.keep(store_target(member, pod), windows)
+            target = store_target(member, pod)
+            member.kept_as[target.workload, target.container] = target
+            keeper.keep(target, windows)
+
+    def kept(member: Member, windows: Sequence[Window]) -> str | None:
+        if keeper is None or settings.current.store is None:
+            return None
+        return reference(member.namespace, member.kept_as.values(), windows)
 
     def stored() -> Condition | None:
         state = None if keeper is None else keeper.store_state()
@@ -73,6 +80,7 @@ def assemble(
         announce=announce,
         may_write=may_write,
         stored=stored,
+        kept=kept,
         clock=clock,
     )
     fleet.reconciler = reconciler

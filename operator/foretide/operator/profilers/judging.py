@@ -26,15 +26,17 @@ _LONGEST_NAME = 120
 _LONGEST_EVIDENCE = 300
 
 
-def judge(windows: Sequence[Window], *, hotspots: int) -> Json:
-    """The parts of status that come from windows; nothing where there are none."""
+def judge(windows: Sequence[Window], *, hotspots: int, reference: str | None = None) -> Json:
+    """The parts of status that come from windows; nothing where there are none. `reference` is where
+    these windows are kept.
+    """
     if not windows:
         return {}
     found = ranking.hotspots(windows, limit=hotspots)
     spots = [_hotspot(one) for one in found.ranked]
     bound = bounds.bound(windows)
     return {
-        "profile": _dump(_profile(windows)),
+        "profile": _dump(_profile(windows, reference)),
         "bound": _dump(
             BoundStatus(
                 kind=str(bound.kind),
@@ -62,7 +64,7 @@ def _hotspot(one: ranking.Hotspot) -> HotspotStatus:
     )
 
 
-def _profile(windows: Sequence[Window]) -> ProfileStatus:
+def _profile(windows: Sequence[Window], reference: str | None) -> ProfileStatus:
     return ProfileStatus(
         start=timestamp(min(window.started_at for window in windows)),
         end=timestamp(max(window.started_at + window.seconds for window in windows)),
@@ -70,6 +72,7 @@ def _profile(windows: Sequence[Window]) -> ProfileStatus:
         pods=len({window.labels.get("pod", "") for window in windows}),
         samples=round(merge(windows).samples),
         cpu_seconds=f"{sum(window.process.cpu_seconds for window in windows):.1f}",
+        reference=reference,
     )
 
 

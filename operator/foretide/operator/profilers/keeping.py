@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from urllib.parse import urlencode
 
 from foretide.profiling.window import Window
 from foretide.store.profiles import Target
@@ -11,13 +13,30 @@ from foretide.store.profiles import Target
 from ..pyroscope_settings import PyroscopeSettings
 from ..rollups import StoreState
 from ..store_settings import StoreSettings
-from .bundles import Bundles
+from .bundles import SECONDS, Bundles
 from .pyroscope import PyroscopeSender
 from .sender import ProfileSender
 
 logger = logging.getLogger(__name__)
 
 _PERIOD = 15.0
+
+
+def reference(namespace: str, kept_as: Collection[Target], windows: Sequence[Window]) -> str:
+    """The store's path for the profiles of windows that were kept as these targets.
+
+    Raw profiles are there for a day; it names no more than what all of them have in common.
+    """
+    # Profiles are named by the begin of their minute.
+    start = min(window.started_at for window in windows) // SECONDS * SECONDS
+    asked = {"namespace": namespace}
+    for name in ("workload", "container"):
+        values = {getattr(target, name) for target in kept_as}
+        if len(values) == 1 and (value := values.pop()):
+            asked[name] = value
+    asked["start"] = f"{start:.0f}"
+    asked["end"] = f"{math.ceil(max(it.started_at + it.seconds for it in windows))}"
+    return f"/v1/profiles?{urlencode(asked)}"
 
 
 class ProfileKeeper:

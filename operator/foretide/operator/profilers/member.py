@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from foretide.profiling.events import Event, Kind
 from foretide.profiling.window import Window
+from foretide.store.profiles import Target
 
 from ..api.profiler import ProfilerMode, ProfilerSpec
 from ..conditions import parse_timestamp
@@ -74,6 +75,7 @@ class Member:
     what came back by the pod's uid, `targets` where a sampler may be that has to end with the
     Profiler: pod and container by the pod's uid. `turns` are pods whose sidecar may have its turn,
     `runs` those that there have been, `newest` a version that waits for the next tick.
+    `kept_as` is whose windows the store is told they are, by workload and container.
     """
 
     uid: str
@@ -87,6 +89,7 @@ class Member:
     run: str = ""
     runs: set[str] = field(default_factory=set)
     newest: Mapping[str, Any] | None = None
+    kept_as: dict[tuple[str, str], Target] = field(default_factory=dict)
     started_at: float | None = None
     finished_at: float | None = None
     users: dict[str, str] = field(default_factory=dict)
@@ -130,6 +133,7 @@ class Member:
             self.run = run
             self.runs.add(run)
             self.pods.clear()
+            self.kept_as.clear()
             self.judged = None
             self.started_at, self.finished_at = None, None
             if self.status.get("runKey") == run:

@@ -5,9 +5,11 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from foretide.profiling.window import Window
 
 from .. import conditions as api_conditions
 from .. import verdict
@@ -52,7 +54,9 @@ class Announce(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProfilerReconciler:
-    """Everything a tick needs. `stored` says how it stands with the store, None without one."""
+    """Everything a tick needs. `stored` says how it stands with the store, `kept` where windows are
+    kept there; both None without one.
+    """
 
     cluster: Cluster
     pods: Pods
@@ -63,6 +67,7 @@ class ProfilerReconciler:
     announce: Announce
     may_write: Callable[[], bool]
     stored: Callable[[], Condition | None] = lambda: None
+    kept: Callable[[Member, Sequence[Window]], str | None] = lambda member, windows: None
     clock: Callable[[], float] = time.time
 
     async def tick(self, member: Member) -> float:
@@ -161,13 +166,14 @@ class ProfilerReconciler:
             windows = [it for it in windows if it.started_at > now - spec.rotate_every]
         if not windows:
             return _known_figures(member)
-        key = (len(windows), windows[-1].started_at, spec.hotspots)
+        where = self.kept(member, windows)
+        key = (len(windows), windows[-1].started_at, spec.hotspots, where is None)
         if member.judged is not None:
             before, made_at, figures = member.judged
             fresh_enough = now - made_at < _JUDGE_EVERY and member.finished_at is None
             if before == key or fresh_enough:
                 return figures
-        figures = await asyncio.to_thread(judge, windows, hotspots=spec.hotspots)
+        figures = await asyncio.to_thread(judge, windows, hotspots=spec.hotspots, reference=where)
         member.judged = (key, now, figures)
         return figures
 
