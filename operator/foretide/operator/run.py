@@ -127,6 +127,7 @@ async def run(options: RunOptions) -> int:
     if options.config_map is not None:
         following = follow_config_map(cluster, settings, fleet, *options.config_map)
         background.append(asyncio.create_task(following))
+    background.append(asyncio.create_task(profiling.serve()))
     try:
         if options.elect and not await _until_signal(leadership.acquire()):
             return 0

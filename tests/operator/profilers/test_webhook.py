@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from foretide.operator.cluster import ClusterError
-from foretide.operator.profilers import certificates, webhook
+from foretide.operator.profilers import certificates, registration, webhook
 from foretide.operator.profilers.admission import Injection
 from foretide.operator.profilers.webhook import Webhook
 from foretide.operator.profiling_settings import WebhookSettings
@@ -18,28 +18,42 @@ DAY = 86_400.0
 
 
 class ApiServer:
-    """Takes registrations, as the cluster does."""
+    """Keeps one registration, as the cluster does. `requests` are the changes of it."""
 
     def __init__(self):
         self.requests = []
+        self.annotations, self.hooks = {}, None
         self.fails = False
 
     async def request(self, method, path, body=None, *, content_type=""):
         if self.fails:
             raise ClusterError("Forbidden", "no right to", 403)
+        if method == "GET":
+            if self.hooks is None:
+                raise ClusterError("NotFound", "no such registration", 404)
+            return {"metadata": {"annotations": dict(self.annotations)}, "webhooks": self.hooks}
+        if content_type.startswith("application/merge-patch"):
+            for key, value in body["metadata"]["annotations"].items():
+                self.annotations.pop(key, None)
+                self.annotations |= {} if value is None else {key: value}
+            return None
         self.requests.append((method, path, body))
+        self.hooks = body["webhooks"] if method == "PATCH" else None
+        return None
 
     @property
     def bundle(self):
-        client = self.requests[-1][2]["webhooks"][0]["clientConfig"]
-        return base64.b64decode(client["caBundle"]).decode()
+        return base64.b64decode(self.hooks[0]["clientConfig"]["caBundle"]).decode()
 
 
-@pytest.fixture
-def port():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+port = pytest.fixture(free_port, name="port")
+another_port = pytest.fixture(free_port, name="another_port")
 
 
 @pytest.fixture
@@ -58,8 +72,8 @@ def answers():
 
 
 @pytest.fixture
-async def served(api, settings, answers, order):
-    """The webhook, with settings and a clock that a test may set."""
+async def operator(api, answers, order):
+    """Makes webhooks, with settings, a role and a clock that a test may set."""
     injection = Injection(
         profiler="prof",
         namespace="shop",
@@ -69,22 +83,48 @@ async def served(api, settings, answers, order):
         order=order,
         users={"shop:1": "33:33"},
     )
-    it = Webhook(api, lambda: it.wanted, lambda: [injection], answers.append, clock=lambda: it.now)
-    it.wanted, it.now = settings, 1_800_000_000.0
-    yield it
-    await it.stop()
+    made = []
+
+    def make(settings, *, leads=True):
+        it = Webhook(
+            api,
+            lambda: it.wanted,
+            lambda: [injection],
+            answers.append,
+            leads=lambda: it.leads,
+            clock=lambda: it.now,
+        )
+        it.wanted, it.now, it.leads = settings, time.time(), leads
+        made.append(it)
+        return it
+
+    yield make
+    for it in made:
+        await it.stop()
+
+
+@pytest.fixture
+def served(operator, settings):
+    """The leader's."""
+    return operator(settings)
+
+
+@pytest.fixture
+def stand_by(operator, another_port):
+    """That of an operator that stands by; in a cluster one Service leads to both."""
+    url = f"https://127.0.0.1:{another_port}"
+    return operator(WebhookSettings(listen=f"127.0.0.1:{another_port}", url=url), leads=False)
 
 
 async def ask(settings, bundle, document):
     context = ssl.create_default_context(cadata=bundle)
     async with httpx.AsyncClient(verify=context, trust_env=False) as client:
-        return await client.post(f"{settings.url}{webhook.PATH}", json=document)
+        return await client.post(f"{settings.url}{registration.PATH}", json=document)
 
 
 async def test_the_api_server_reaches_it_by_the_authority_that_it_was_told_of(
     served, api, settings, answers, make_pod
 ):
-    served.now = time.time()
     await served.look()
     review = {"request": {"uid": "u", "namespace": "shop", "object": make_pod()}}
     done = await ask(settings, api.bundle, review)
@@ -117,7 +157,7 @@ async def test_certificates_are_made_anew_long_before_they_run_out(served, api):
     served.now += 2 * DAY
     await served.look()
     assert api.bundle != first
-    assert api.bundle.endswith(first)  # whoever still asks with the old one is let in
+    assert first in api.bundle  # whoever still asks with the old one is let in
 
 
 async def test_what_somebody_has_taken_away_is_put_back(served, api):
@@ -154,12 +194,12 @@ async def test_a_registration_that_fails_is_tried_again(served, api):
 
 def test_through_a_service_it_is_called_by_the_services_name():
     settings = WebhookSettings(service="foretide/webhook")
-    assert webhook.host_of(settings) == "webhook.foretide.svc"
-    hook = webhook.registration("n", settings, "CA", ["shop"])["webhooks"][0]
+    assert registration.host_of(settings) == "webhook.foretide.svc"
+    hook = registration.registration("n", settings, "CA", ["shop"])["webhooks"][0]
     assert hook["clientConfig"]["service"] == {
         "namespace": "foretide",
         "name": "webhook",
-        "path": webhook.PATH,
+        "path": registration.PATH,
         "port": 443,
     }
     assert hook["namespaceSelector"]["matchExpressions"][0]["values"] == ["shop"]
@@ -184,3 +224,57 @@ def test_a_certificate_is_for_one_host():
     made = certificates.make("a.b.svc", 0.0)
     assert not made.is_due("a.b.svc", 59 * DAY)
     assert made.is_due("c.b.svc", 0.0)
+
+
+async def test_one_that_stands_by_answers_by_the_same_registration(
+    served, stand_by, api, answers, make_pod
+):
+    await stand_by.look()
+    assert (api.requests, api.annotations) == ([], {})  # there is none: the leader makes it
+    await served.look()
+    await stand_by.look()
+    await served.look()
+    assert len(api.requests) == 2
+    review = {"request": {"uid": "u", "namespace": "shop", "object": make_pod()}}
+    for one in (served, stand_by):
+        done = await ask(one.wanted, api.bundle, review)
+        assert done.json()["response"]["patchType"] == "JSONPatch"
+    for one in (served, stand_by, served):
+        await one.look()
+    assert len(api.requests) == 2
+
+
+async def test_who_takes_over_is_let_in_from_the_first_moment(served, stand_by, api):
+    for one in (served, stand_by, served, stand_by):
+        await one.look()
+    before = api.bundle
+    stand_by.leads, served.leads = True, False
+    await stand_by.look()
+    assert sorted(before.split("-----BEGIN")) == sorted(api.bundle.split("-----BEGIN"))
+
+
+async def test_one_that_stands_by_withdraws_nothing(served, stand_by, api):
+    for one in (served, stand_by):
+        await one.look()
+        one.wanted = None
+    await stand_by.look()
+    assert api.hooks
+    await served.look()
+    assert api.hooks is None
+
+
+async def test_what_is_no_authority_or_has_run_out_is_not_told_to_the_api_server(served, api):
+    await served.look()
+    old = certificates.make("a.b.svc", served.now - 91 * DAY).authority
+    api.annotations |= {registration.key_of(old): old, registration.key_of("x"): "no PEM"}
+    served.now += 301
+    await served.look()
+    await served.look()
+    assert "no PEM" not in api.bundle
+    assert old not in api.bundle
+    assert list(api.annotations) == [registration.key_of(served._authorities[0])]
+
+
+def test_only_so_many_authorities_are_let_in_the_newest():
+    made = [certificates.make("a.b.svc", DAY * it).authority for it in range(22)]
+    assert registration.sound(made, 0.0) == made[:1:-1]

@@ -39,16 +39,20 @@ def order_of(member: Member, spec: ProfilerSpec, settings: ProfilingSettings) ->
     )
 
 
+def is_for_new_pods(spec: ProfilerSpec | None) -> bool:
+    """Whether new pods are to get a sidecar from the webhook."""
+    return (
+        spec is not None
+        and spec.mode is ProfilerMode.CONTINUOUS
+        and not spec.suspend
+        and not spec.allow_rollout
+    )
+
+
 def injection_of(member: Member, settings: ProfilingSettings) -> Injection | None:
     """What a Profiler asks for in new pods, if it does."""
     spec = member.spec
-    if (
-        spec is None
-        or spec.mode is not ProfilerMode.CONTINUOUS
-        or spec.suspend
-        or spec.allow_rollout
-        or not member.match_labels
-    ):
+    if spec is None or not is_for_new_pods(spec) or not member.match_labels:
         return None
     return Injection(
         profiler=member.name,

@@ -4,6 +4,7 @@ Keys never leave the operator's memory; the API server is told of the authority.
 """
 
 import ipaddress
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +39,8 @@ def make(host: str, now: float) -> Certificates:
     begins = datetime.fromtimestamp(now - _BACKDATED, UTC)
     ends = datetime.fromtimestamp(now, UTC) + timedelta(seconds=LIFETIME)
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = _named("foretide-webhook-ca")
+    # Of authorities that share a name not every library tries all.
+    issuer = _named(f"foretide-webhook-ca-{secrets.token_hex(4)}")
     authority = (
         _builder(issuer, issuer, authority_key.public_key(), begins, ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

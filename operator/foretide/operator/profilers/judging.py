@@ -27,8 +27,9 @@ _LONGEST_EVIDENCE = 300
 
 
 def judge(windows: Sequence[Window], *, hotspots: int, reference: str | None = None) -> Json:
-    """The parts of status that come from windows; nothing where there are none. `reference` is where
-    these windows are kept.
+    """The parts of status that come from windows; nothing where there are none.
+
+    `reference` is where these windows are kept.
     """
     if not windows:
         return {}

@@ -108,7 +108,7 @@ class ProfilerReconciler:
         await rollouts.take_back(self.pods, member)
 
     async def _look_and_act(self, member: Member, spec: ProfilerSpec, now: float) -> Found:
-        raw = await self.pods.matching(member.namespace, await self._selector(member, spec))
+        raw = await self.pods.matching(member.namespace, await selector_of(self.pods, member))
         facts = [read_pod(pod, member.users) for pod in raw]
         unread = await self.collector.collect(member, facts)
         facts = [read_pod(pod, member.users) for pod in raw]  # users may have been learned
@@ -177,23 +177,6 @@ class ProfilerReconciler:
         member.judged = (key, now, figures)
         return figures
 
-    async def _selector(self, member: Member, spec: ProfilerSpec) -> str:
-        """The label selector of the pods that are asked for.
-
-        Raises:
-            ClusterError: the workload is not there, or says none.
-        """
-        if spec.selector is not None:
-            member.match_labels = dict(spec.selector.match_labels)
-            return containers.selector_text(spec.selector.match_labels)
-        ref = spec.target_ref
-        assert ref is not None
-        workload = await self.pods.template(member.namespace, ref)
-        said = (workload.get("spec") or {}).get("selector") or {}
-        by_labels = not said.get("matchExpressions")
-        member.match_labels = dict(said.get("matchLabels") or {}) if by_labels else {}
-        return workload_selector(ref, workload)
-
     async def _report(
         self, member: Member, spec: ProfilerSpec | None, found: Found, now: float
     ) -> None:
@@ -240,6 +223,26 @@ class ProfilerReconciler:
             return
         member.status = {**member.status, **fresh}
         member.noticed, member.written_at = noticed, now
+
+
+async def selector_of(pods: Pods, member: Member) -> str:
+    """The label selector of the pods that are asked for; the member notes how new ones are known.
+
+    Raises:
+        ClusterError: the workload is not there, or says none.
+    """
+    spec = member.spec
+    assert spec is not None
+    if spec.selector is not None:
+        member.match_labels = dict(spec.selector.match_labels)
+        return containers.selector_text(spec.selector.match_labels)
+    ref = spec.target_ref
+    assert ref is not None
+    workload = await pods.template(member.namespace, ref)
+    said = (workload.get("spec") or {}).get("selector") or {}
+    by_labels = not said.get("matchExpressions")
+    member.match_labels = dict(said.get("matchLabels") or {}) if by_labels else {}
+    return workload_selector(ref, workload)
 
 
 def workload_selector(ref: ScaleTargetRef, workload: Mapping[str, Any]) -> str:

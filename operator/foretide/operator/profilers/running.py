@@ -18,6 +18,7 @@ from .history import History
 from .keeping import ProfileKeeper
 from .merging import ProfileMerger
 from .reconcile import Announce
+from .standing_by import StandBy
 from .webhook import Webhook
 
 
@@ -47,11 +48,14 @@ class Profiling:
         self._census = ProfilerCensus(cluster, pods, self.fleet, namespaces, may_write)
         self._annotated = Annotated(cluster, namespaces, announce, may_write)
         self._settings = settings
+        self._may_write = may_write
+        self._stand_by = StandBy(cluster, pods, lambda: settings.current.profiling, namespaces)
         self._webhook = Webhook(
             cluster,
             lambda: settings.current.profiling.webhook,
             self._injections,
             self._told,
+            leads=may_write,
             namespaces=tuple(namespaces),
         )
         assemble(
@@ -74,8 +78,11 @@ class Profiling:
             self.keeper.run(),
             self._merger.run(),
             self._census.keep(),
-            self._webhook.run(),
         )
+
+    async def serve(self) -> None:
+        """Answer the webhook's calls, for ever: a Service sends them to one that stands by, too."""
+        await asyncio.gather(self._webhook.run(), self._stand_by.keep(self._may_write))
 
     async def aclose(self) -> None:
         """Send what waits, and close all connections."""
@@ -86,7 +93,8 @@ class Profiling:
     def _injections(self) -> list[Injection]:
         """What Profilers ask for in new pods."""
         found = [injection_of(member, self._settings.current.profiling) for member in self.fleet]
-        return [injection for injection in found if injection is not None]
+        own = [injection for injection in found if injection is not None]
+        return own + self._stand_by.injections(self.fleet)
 
     def _told(self, answer: Answer) -> None:
         """Let a Profiler know what has come of a new pod."""

@@ -1,43 +1,44 @@
-"""The webhook that gives new pods their sidecar: the server, and its registration.
+"""The webhook that gives new pods their sidecar: the server, and keeping its registration up.
 
 It is asked only for pods of namespaces that carry a label for it, has two seconds to answer, and
 where it does not answer, pods are created as they are (failurePolicy Ignore).
 """
 
 import asyncio
-import base64
 import hashlib
 import logging
 import os
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ..cluster import Cluster, ClusterError
-from ..profiling_settings import NAMESPACE_LABEL, WebhookSettings
+from ..profiling_settings import WebhookSettings
 from . import certificates, rollout
 from .admission import Answer, Injection, answer
 from .certificates import Certificates
+from .registration import PATH, announced, bundle_of, host_of, key_of, registration, sound
 
 logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
-PATH = "/inject"
 _KIND = "mutatingwebhookconfigurations"
 _ROOT = f"/apis/admissionregistration.k8s.io/v1/{_KIND}"
+_MERGE = "application/merge-patch+json"
 _LARGEST = 4 * 1024 * 1024
 _LOOK_AGAIN = 5.0
 _REGISTER_AGAIN = 300.0
 
 
 class Webhook:
-    """Serves while this operator leads, by the settings in force."""
+    """Serves by the settings in force, and keeps the registration up where this operator leads; one
+    that stands by only makes its authority known there.
+    """
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Webhook:
         injections: Callable[[], Sequence[Injection]],
         told: Callable[[Answer], None],
         *,
+        leads: Callable[[], bool] = lambda: True,
         namespaces: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -54,6 +56,7 @@ class Webhook:
         self._settings = settings
         self._injections = injections
         self._told = told
+        self._leads = leads
         self._namespaces = tuple(namespaces)
         self._clock = clock
         self._runner: web.AppRunner | None = None
@@ -71,6 +74,10 @@ class Webhook:
         digest = hashlib.sha256(",".join(sorted(self._namespaces)).encode()).hexdigest()[:8]
         return f"foretide-profiling-{digest}"
 
+    @property
+    def _path(self) -> str:
+        return f"{_ROOT}/{self.name}"
+
     async def run(self) -> None:
         """Serve, and keep the registration and the certificates up, for ever."""
         while True:
@@ -81,6 +88,10 @@ class Webhook:
                 if str(error) != self._trouble:
                     logger.error("The webhook is not in service: %s", error)
                 self._trouble = str(error)
+            except Exception as error:  # a mistake of ours must not end it for good
+                if repr(error) != self._trouble:
+                    logger.exception("The webhook is not in service")
+                self._trouble = repr(error)
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def look(self) -> None:
@@ -106,13 +117,45 @@ class Webhook:
             await self.stop()
             await self._listen(settings, made)
             self._registered_at = 0.0
-        if now - self._registered_at >= _REGISTER_AGAIN:
-            document = registration(
-                self.name, settings, "".join(self._authorities), self._namespaces
-            )
-            path = f"{_ROOT}/{self.name}?fieldManager={rollout.MANAGER}&force=true"
-            await self._cluster.request("PATCH", path, document, content_type=rollout.APPLY)
-            self._registered_at = now
+        there = await self._read()
+        await self._make_known(there, now)
+        if self._leads():
+            await self._register(settings, there, now)
+
+    async def _read(self) -> Mapping[str, Any]:
+        """The registration; empty where there is none."""
+        try:
+            found: Mapping[str, Any] = await self._cluster.request("GET", self._path)
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+            return {}
+        return found
+
+    async def _make_known(self, there: Mapping[str, Any], now: float) -> None:
+        """Let the leader know our authority, once there is a registration; it tidies up there."""
+        if not there:
+            return
+        known = announced(there)
+        wanted: dict[str, str | None] = {key_of(self._authorities[0]): self._authorities[0]}
+        if self._leads():
+            kept = set(sound(known.values(), now))
+            wanted |= {key: None for key, it in known.items() if it not in kept} | wanted
+        if any(known.get(key) != value for key, value in wanted.items()):
+            body = {"metadata": {"annotations": wanted}}
+            await self._cluster.request("PATCH", self._path, body, content_type=_MERGE)
+
+    async def _register(
+        self, settings: WebhookSettings, there: Mapping[str, Any], now: float
+    ) -> None:
+        others = [it for it in sound(announced(there).values(), now) if it not in self._authorities]
+        bundle = "".join([*self._authorities, *sorted(others)])
+        if bundle_of(there) == bundle and now - self._registered_at < _REGISTER_AGAIN:
+            return
+        document = registration(self.name, settings, bundle, self._namespaces)
+        path = f"{self._path}?fieldManager={rollout.MANAGER}&force=true"
+        await self._cluster.request("PATCH", path, document, content_type=rollout.APPLY)
+        self._registered_at = now
 
     async def stop(self) -> None:
         """Stop listening; the registration stays, and pods are created as they are meanwhile."""
@@ -126,7 +169,8 @@ class Webhook:
         await self.stop()
         self._served = None
         try:
-            await self._cluster.request("DELETE", f"{_ROOT}/{self.name}")
+            if self._leads():
+                await self._cluster.request("DELETE", self._path)
         except ClusterError as error:
             if error.status != 404:
                 raise
@@ -153,56 +197,6 @@ class Webhook:
             return web.Response(status=400, text=f"no AdmissionReview: {error}\n")
         self._told(found)
         return web.json_response(found.review)
-
-
-def host_of(settings: WebhookSettings) -> str:
-    """The name by which the API server calls."""
-    if settings.service is not None:
-        namespace, _, name = settings.service.partition("/")
-        return f"{name}.{namespace}.svc"
-    return urlsplit(settings.url or "").hostname or ""
-
-
-def registration(
-    name: str, settings: WebhookSettings, authorities: str, namespaces: Sequence[str]
-) -> Json:
-    """The MutatingWebhookConfiguration."""
-    client: Json = {"caBundle": base64.b64encode(authorities.encode()).decode()}
-    if settings.service is not None:
-        namespace, _, service = settings.service.partition("/")
-        client["service"] = {"namespace": namespace, "name": service, "path": PATH, "port": 443}
-    else:
-        client["url"] = f"{(settings.url or '').rstrip('/')}{PATH}"
-    selector: Json = {"matchLabels": {NAMESPACE_LABEL: "enabled"}}
-    if namespaces:
-        selector["matchExpressions"] = [
-            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": list(namespaces)}
-        ]
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": name},
-        "webhooks": [
-            {
-                "name": "sidecar.profiling.foretide.dev",
-                "clientConfig": client,
-                "namespaceSelector": selector,
-                "rules": [
-                    {
-                        "operations": ["CREATE"],
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "resources": ["pods"],
-                        "scope": "Namespaced",
-                    }
-                ],
-                "failurePolicy": "Ignore",
-                "timeoutSeconds": 2,
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-            }
-        ],
-    }
 
 
 def _context(made: Certificates) -> ssl.SSLContext:
