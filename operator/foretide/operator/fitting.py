@@ -114,7 +114,7 @@ class ProcessFitter:
         self._pool = ProcessPoolExecutor(
             self._workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_prepare_worker,
+            initializer=prepare_worker,
         )
         return self._pool
 
@@ -146,7 +146,7 @@ def _failed(reason: str, message: str, seconds: float) -> FitReport:
     return FitReport(why, 0.0, seconds, lookahead=why, cpu_seconds=seconds)
 
 
-def _prepare_worker() -> None:
+def prepare_worker() -> None:
     """Runs in each new worker: decisions come first, and no worker outlives the operator."""
     with contextlib.suppress(OSError):
         os.nice(10)

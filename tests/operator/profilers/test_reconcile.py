@@ -1,6 +1,7 @@
 """Whole ticks of a Profiler, with pods in memory: from the first look to a verdict, and what goes
 wrong on the way. Windows are real ones."""
 
+import asyncio
 import dataclasses
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ from foretide.operator.profilers.keeping import ProfileKeeper
 from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.memory import MemoryPods
 from foretide.operator.profilers.reconcile import BUSY, QUIET, ProfilerGone
+from foretide.operator.profilers.thinking import ThinkingFailed
 from foretide.operator.settings import OperatorSettings, SettingsHolder, parse
 from foretide.operator.telemetry import Telemetry
 from foretide.profiling.events import Event, Kind, to_line
@@ -67,6 +69,7 @@ class World:
         holder = SettingsHolder(settings or OperatorSettings())
         self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
         self.events, self.now, self.leads = [], 1_800_000_000.0, True
+        self.dull = False
         self.telemetry, self.prometheus = Telemetry(), Prometheus()
         self.reconciler = assemble(
             self.fleet,
@@ -78,9 +81,15 @@ class World:
             keeper=ProfileKeeper(lambda: holder.current.store, lambda: None),
             announce=lambda body, **event: self.events.append(event),
             may_write=lambda: self.leads,
+            think=self.think,
             clock=lambda: self.now,
         )
         self.member = None
+
+    async def think(self, windows, work, *args, **kwargs):
+        if self.dull:
+            raise ThinkingFailed("gave up after 300 s")
+        return await asyncio.to_thread(work, *args, **kwargs)
 
     async def source(self, name):
         return self.prometheus if name == "default" else None
@@ -372,6 +381,26 @@ async def test_without_a_store_it_says_no_such_thing(world, make_pod, windows):
     world.measure(windows)
     await world.tick()
     assert world.api.status["profile"]["reference"] is None
+
+
+async def test_figures_that_cannot_be_made_leave_those_of_before(world, make_pod, windows):
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick()
+    world.measure(windows[:2])
+    await world.tick()
+    world.dull = True
+    world.measure(windows[2:])
+    await world.tick(12)
+    assert world.api.status["profile"]["windows"] == 2
+    assert world.api.condition("Ready")[:2] == ("True", "Profiling")
+
+
+async def test_a_comparison_that_was_not_finished_is_told(world, make_pod, windows):
+    world.dull = True
+    with pytest.raises(KeyError, match="verdict"):
+        await compared(world, make_pod, windows)
+    assert world.api.condition("Compared")[:2] == ("False", "GaveUp")
 
 
 async def test_suspending_takes_the_sampler_away(world, make_pod):

@@ -22,6 +22,7 @@ from .history import History, Period
 from .keeping import ProfileKeeper, reference
 from .member import Member
 from .reconcile import Announce, ProfilerReconciler
+from .thinking import Think, in_thread
 
 # The label by which the store knows whose windows are whose.
 PROFILER = "profiler"
@@ -39,6 +40,7 @@ def assemble(
     may_write: Callable[[], bool],
     keeper: ProfileKeeper | None = None,
     history: History | None = None,
+    think: Think = in_thread,
     clock: Callable[[], float] = time.time,
 ) -> ProfilerReconciler:
     """A reconciler for the fleet, which gets it. `keeper` gets each new window, and
@@ -75,12 +77,13 @@ def assemble(
         pods=pods,
         actor=Actor(pods, lambda: settings.current.profiling, may_write, clock),
         collector=Collector(pods, sink, clock),
-        comparer=Comparer(baselines, sources),
+        comparer=Comparer(baselines, sources, think),
         telemetry=telemetry,
         announce=announce,
         may_write=may_write,
         stored=stored,
         kept=kept,
+        think=think,
         clock=clock,
     )
     fleet.reconciler = reconciler

@@ -1,6 +1,5 @@
 """Holds a Profiler's profile against its baseline."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from ..conditions import Condition
 from . import traffic
 from .member import Member
 from .telling import COMPARED
+from .thinking import Think, ThinkingFailed, in_thread
 
 Json = dict[str, Any]
 
@@ -49,9 +49,12 @@ Baselines = Callable[[Member, BaselineSpec], Awaitable[Sequence[Window]]]
 class Comparer:
     """Compares when there is something new to compare."""
 
-    def __init__(self, baselines: Baselines, sources: SourceByName) -> None:
+    def __init__(
+        self, baselines: Baselines, sources: SourceByName, think: Think = in_thread
+    ) -> None:
         self._baselines = baselines
         self._sources = sources
+        self._think = think
 
     async def compare(self, member: Member, spec: ProfilerSpec, now: float) -> Compared:
         """The verdict on the profile of now against that of before."""
@@ -85,9 +88,18 @@ class Comparer:
             ]
             requests, latencies = traffic.pairs(*sides)
             problem = sides[0].problem or sides[1].problem
-        found = await asyncio.to_thread(
-            compare, before, after, requests=requests, latencies=latencies
-        )
+        try:
+            found = await self._think(
+                len(before) + len(after),
+                compare,
+                before,
+                after,
+                requests=requests,
+                latencies=latencies,
+            )
+        except ThinkingFailed as error:
+            message = f"the comparison was not finished: {error}"
+            return Compared(condition=Condition(COMPARED, False, "GaveUp", message))
         return _told(found, problem)
 
     def _is_due(self, member: Member, age: float) -> bool:

@@ -29,6 +29,7 @@ from foretide.store.profiles import (
 from ..links import Link
 from ..store_settings import StoreSettings
 from .sender import ProfileConnection
+from .thinking import Think, ThinkingFailed, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -121,10 +122,12 @@ class ProfileMerger:
             it.address
         ),
         clock: Callable[[], float] = time.time,
+        think: Think = in_thread,
     ) -> None:
         """`settings` is asked at each use, so that they can change."""
         self._link = Link("The store", "merged profiles", settings, connect)
         self._clock = clock
+        self._think = think
         self._looked: set[tuple[str, str, str]] = set()
         # What was merged of a step, so that raw ones which cannot be read are not tried for ever.
         self._tried: dict[tuple[float, tuple[str, str, str, str]], int] = {}
@@ -181,11 +184,16 @@ class ProfileMerger:
         for job in jobs[:_JOBS_AT_ONCE]:
             query = _query(named, Kind.RAW, job.start, job.end, version=job.target.version)
             raw = [one async for one in every(store, query, data=True)]
-            profile = await asyncio.to_thread(merged, job, raw)
+            # Before: what cannot be done must not be tried for ever.
+            self._tried[job.start, _named(job.target)] = job.windows
+            try:
+                profile = await self._think(job.windows, merged, job, raw)
+            except ThinkingFailed as error:
+                logger.error("Profiles of %s cannot be merged: %s.", job.target, error)
+                continue
             if profile is not None:
                 await store.put([profile])
                 made += 1
-            self._tried[job.start, _named(job.target)] = job.windows
         if len(jobs) <= _JOBS_AT_ONCE:
             self._looked.add(named)
         return made

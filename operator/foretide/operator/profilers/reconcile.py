@@ -1,6 +1,5 @@
 """One tick of one Profiler: observe, decide, act, tell."""
 
-import asyncio
 import logging
 import math
 import time
@@ -30,6 +29,7 @@ from .member import MOST_WINDOWS, Member
 from .plan import PodPlan, Returned, State
 from .routes import Refusal
 from .telling import Found
+from .thinking import Think, ThinkingFailed, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class ProfilerReconciler:
     may_write: Callable[[], bool]
     stored: Callable[[], Condition | None] = lambda: None
     kept: Callable[[Member, Sequence[Window]], str | None] = lambda member, windows: None
+    think: Think = in_thread
     clock: Callable[[], float] = time.time
 
     async def tick(self, member: Member) -> float:
@@ -173,7 +174,13 @@ class ProfilerReconciler:
             fresh_enough = now - made_at < _JUDGE_EVERY and member.finished_at is None
             if before == key or fresh_enough:
                 return figures
-        figures = await asyncio.to_thread(judge, windows, hotspots=spec.hotspots, reference=where)
+        try:
+            figures = await self.think(
+                len(windows), judge, windows, hotspots=spec.hotspots, reference=where
+            )
+        except ThinkingFailed as error:
+            logger.warning("%s/%s: no new figures: %s", member.namespace, member.name, error)
+            figures = _known_figures(member)
         member.judged = (key, now, figures)
         return figures
 

@@ -19,6 +19,7 @@ from .keeping import ProfileKeeper
 from .merging import ProfileMerger
 from .reconcile import Announce
 from .standing_by import StandBy
+from .thinking import Thinker
 from .webhook import Webhook
 
 
@@ -43,7 +44,8 @@ class Profiling:
             lambda: settings.current.pyroscope,
             observe=telemetry.observe_profiles,
         )
-        self._merger = ProfileMerger(lambda: settings.current.store)
+        self._thinker = Thinker()
+        self._merger = ProfileMerger(lambda: settings.current.store, think=self._thinker)
         pods = KubernetesPods(cluster)
         self._census = ProfilerCensus(cluster, pods, self.fleet, namespaces, may_write)
         self._annotated = Annotated(cluster, namespaces, announce, may_write)
@@ -69,6 +71,7 @@ class Profiling:
             may_write=may_write,
             keeper=self.keeper,
             history=History(lambda: settings.current.store),
+            think=self._thinker,
         )
 
     async def run(self) -> None:
@@ -86,6 +89,7 @@ class Profiling:
 
     async def aclose(self) -> None:
         """Send what waits, and close all connections."""
+        self._thinker.close()
         await self._webhook.stop()
         await self.keeper.aclose()
         await self._merger.aclose()
