@@ -7,6 +7,8 @@ no network path between the application's pod and Foretide is needed.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -23,7 +25,7 @@ Json = dict[str, Any]
 
 _STRATEGIC = "application/strategic-merge-patch+json"
 _MERGE = "application/merge-patch+json"
-_EXEC_TIMEOUT = 20.0
+_EXEC_TIMEOUT, _EXEC_GIVEN_UP = 20.0, 40.0
 # A tick must not read without end: at 20 Hz a window's line is some tens of kB.
 _LONGEST_LOG = 8 * 1024 * 1024
 
@@ -81,6 +83,7 @@ class KubernetesPods:
 
     def __init__(self, cluster: KubernetesCluster) -> None:
         self._cluster = cluster
+        self._executors = ThreadPoolExecutor(4, thread_name_prefix="exec")
 
     async def matching(self, namespace: str, selector: str) -> list[Json]:
         """See `Pods`."""
@@ -128,7 +131,15 @@ class KubernetesPods:
         """See `Pods`."""
         command = ("python3", "-m", "foretide.profiling.resident", "--order", text)
         path = f"{_pod(namespace, pod)}/exec"
-        return await asyncio.to_thread(_execute, self._cluster.client, path, container, command)
+        # In threads of its own: its client connects without a time limit, and where a node hangs
+        # these must not be those that the event loop itself needs.
+        loop = asyncio.get_running_loop()
+        work = partial(_execute, self._cluster.client, path, container, command)
+        try:
+            async with asyncio.timeout(_EXEC_GIVEN_UP):
+                return await loop.run_in_executor(self._executors, work)
+        except TimeoutError:
+            raise ClusterError("ExecFailed", f"{pod}/{container} does not answer in time") from None
 
     async def annotate(
         self, namespace: str, pod: str, annotations: Mapping[str, str | None]
