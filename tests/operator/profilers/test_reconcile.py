@@ -202,6 +202,16 @@ async def test_an_unknown_user_is_found_out_and_remembered_in_status(world, make
     assert world.api.status["users"] == {"shop:1": "33:34"}
 
 
+async def test_of_the_images_that_there_were_status_keeps_so_many(world, make_pod, monkeypatch):
+    monkeypatch.setattr("foretide.operator.profilers.telling.MOST_USERS", 3)
+    world.pods.add(make_pod(container=APP))
+    world.profiler(status={"users": {f"shop:0.{it}": "5:5" for it in range(4)}})
+    world.member.users["shop:1"] = "33:34"
+    await world.tick(2)
+    left = {image: user for image, user in world.api.status["users"].items() if user}
+    assert left == {"shop:0.2": "5:5", "shop:0.3": "5:5", "shop:1": "33:34"}
+
+
 async def test_the_next_run_is_ordered_from_the_container_that_is_there(world, make_pod, windows):
     world.pods.add(make_pod(container=APP))
     world.profiler()

@@ -11,6 +11,7 @@ from .status import Condition
 
 MOST_PODS = 50
 MOST_EVIDENCE = 10
+MOST_USERS = 50
 
 
 class ProfiledPodStatus(ApiModel):

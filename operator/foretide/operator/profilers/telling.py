@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..api.profiler import ProfilerMode, ProfilerSpec
-from ..api.profiler_status import MOST_PODS, ProfiledPodStatus
+from ..api.profiler_status import MOST_PODS, MOST_USERS, ProfiledPodStatus
 from ..conditions import READY, Condition, timestamp
 from .member import Member
 from .plan import PodPlan, State
@@ -116,11 +116,15 @@ def status(member: Member, found: Found) -> Json:
     }
 
 
-def _users(member: Member, found: Found) -> dict[str, str]:
+def _users(member: Member, found: Found) -> dict[str, str | None]:
     """As whom the images of these pods were seen to run; other Profilers' images are not told."""
     images = {container.image for plan in found.plans for container in plan.pod.containers}
-    known = member.status.get("users") or {}
-    return {**known, **{it: member.users[it] for it in sorted(images) if it in member.users}}
+    known = {it: user for it, user in (member.status.get("users") or {}).items() if user}
+    seen = {it: member.users[it] for it in sorted(images) if it in member.users}
+    older = [it for it in known if it not in seen]
+    # None takes an image out of a status that is patched; each release has another image.
+    gone = dict.fromkeys(older[: max(0, len(known | seen) - MOST_USERS)])
+    return {**known, **seen, **gone}
 
 
 def _pod(plan: PodPlan, found: Found) -> Json:
