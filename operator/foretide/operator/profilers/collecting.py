@@ -62,7 +62,10 @@ class Collector:
         lines, complete = await self._pods.log(pod.namespace, pod.name, ours.name, since=since)
         # Some tens of kB a window are unpacked: not while the event loop waits.
         windows, events = await asyncio.to_thread(_parse, lines)
-        if fresh := from_pod.take(ours.name, windows, events):
+        # Others' runs are theirs, and those before this one are in the store: sent again they would
+        # be there twice.
+        own = [it for it in windows if it.labels.get("run") == member.run]
+        if fresh := from_pod.take(ours.name, own, events):
             self._sink(member, pod, fresh)
         target = pod.container(ours.target or (member.spec.container if member.spec else None))
         if target is not None:
