@@ -128,7 +128,7 @@ class Member:
             self.spec, self.invalid = None, explain(error)
             return
         self.invalid = ""
-        run = run_key(self.uid, self.spec)
+        run = run_key(self, self.spec)
         if run != self.run:
             self.run = run
             self.runs.add(run)
@@ -182,13 +182,16 @@ class Member:
                 )
 
 
-def run_key(uid: str, spec: ProfilerSpec) -> str:
+def run_key(member: Member, spec: ProfilerSpec) -> str:
     """What tells one run from the next: all of the spec that decides what is measured."""
     said = spec.model_dump(mode="json", by_alias=True, exclude=_NOT_MEASURED)
+    whose = member.uid
     if spec.mode is ProfilerMode.CONTINUOUS:
-        # The sidecar of a pod keeps its run as long as the pod lives.
+        # The sidecar of a pod keeps its run as long as the pod lives, also when its Profiler is
+        # deleted and created anew: it knows it by its name.
+        whose = f"{member.namespace}/{member.name}"
         said = {"mode": str(spec.mode)}
-    text = json.dumps([uid, said], sort_keys=True)
+    text = json.dumps([whose, said], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
