@@ -12,11 +12,12 @@ import pytest
 from foretide.forecasting.demand import Reading, Unavailable
 from foretide.operator.cluster import ClusterError
 from foretide.operator.profilers.assembly import assemble
+from foretide.operator.profilers.facts import SIDECAR
 from foretide.operator.profilers.fleet import ProfilerFleet
 from foretide.operator.profilers.keeping import ProfileKeeper
 from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.memory import MemoryPods
-from foretide.operator.profilers.reconcile import BUSY, QUIET, ProfilerGone
+from foretide.operator.profilers.reconcile import BUSY, QUIET, STEADY, ProfilerGone
 from foretide.operator.profilers.thinking import ThinkingFailed
 from foretide.operator.settings import OperatorSettings, SettingsHolder, parse
 from foretide.operator.telemetry import Telemetry
@@ -70,6 +71,7 @@ class World:
         self.pods, self.api, self.fleet = MemoryPods(), Statuses(), ProfilerFleet()
         self.events, self.now, self.leads = [], 1_800_000_000.0, True
         self.dull = False
+        self.keeper = ProfileKeeper(lambda: holder.current.store, lambda: None)
         self.telemetry, self.prometheus = Telemetry(), Prometheus()
         self.reconciler = assemble(
             self.fleet,
@@ -78,7 +80,7 @@ class World:
             cluster=self.api,
             pods=self.pods,
             settings=holder,
-            keeper=ProfileKeeper(lambda: holder.current.store, lambda: None),
+            keeper=self.keeper,
             announce=lambda body, **event: self.events.append(event),
             may_write=lambda: self.leads,
             think=self.think,
@@ -210,6 +212,47 @@ async def test_of_the_images_that_there_were_status_keeps_so_many(world, make_po
     await world.tick(2)
     left = {image: user for image, user in world.api.status["users"].items() if user}
     assert left == {"shop:0.2": "5:5", "shop:0.3": "5:5", "shop:1": "33:34"}
+
+
+async def test_what_another_run_has_measured_is_not_taken_for_this_ones(
+    make_pod, windows, tmp_path
+):
+    store = {"url": "http://store", "tokenFile": str(tmp_path / "token")}
+    world = World(parse(json.dumps({"store": store})))
+    world.pods.add(make_pod(container=APP))
+    world.profiler("before")
+    await world.tick()
+    world.measure(windows)
+    world.say(Kind.DONE)
+    world.profiler("after")
+    await world.tick(2)
+    assert not any(it.windows for it in world.member.pods.values())
+    assert len(world.keeper._bundles) == 0
+
+
+def test_a_sidecar_is_still_ones_own_when_the_profiler_was_created_anew():
+    def made(uid, **spec):
+        meta = {"uid": uid, "namespace": "shop", "name": "prof", "generation": 1}
+        spec = {"selector": {"matchLabels": {"app": "shop"}}, **spec}
+        return Member.from_body({"metadata": meta, "spec": spec}).run
+
+    assert made("1", mode="Continuous") == made("2", mode="Continuous")
+    assert made("1", mode="Once") != made("2", mode="Once")
+
+
+async def test_sidecars_that_go_on_are_looked_at_less_often(world, make_pod, windows):
+    world.profiler(mode="Continuous")
+    args = ["--run=" + world.member.run]
+    sidecar = {"name": SIDECAR, "args": args, "restartPolicy": "Always", **APP}
+    state = {"name": SIDECAR, "state": {"running": {}}}
+    pod = make_pod(container=APP, spec={"initContainers": [sidecar]})
+    pod["status"]["initContainerStatuses"] = [state]
+    world.pods.add(pod)
+    assert await world.tick(2) == BUSY
+    labels = {"pod": "shop-1", "run": world.member.run}
+    window = dataclasses.replace(windows[0], started_at=world.now, labels=labels)
+    world.pods.logs["shop-1", SIDECAR].append(to_packed_line(window))
+    assert await world.tick() == STEADY
 
 
 async def test_the_next_run_is_ordered_from_the_container_that_is_there(world, make_pod, windows):

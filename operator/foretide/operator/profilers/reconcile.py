@@ -33,8 +33,8 @@ from .thinking import Think, ThinkingFailed, in_thread
 
 logger = logging.getLogger(__name__)
 
-# Seconds to the next tick: while something is under way, and otherwise.
-BUSY, QUIET = 1.0, 15.0
+# Seconds to the next tick: while something is awaited, while sidecars are at work, and otherwise.
+BUSY, STEADY, QUIET = 1.0, 5.0, 15.0
 # Figures are made anew this often at the most, in seconds: it takes CPU.
 _JUDGE_EVERY = 10.0
 _LONGEST_EVENT = 1_000
@@ -91,8 +91,12 @@ class ProfilerReconciler:
             found = Found(trouble=passing, figures=_known_figures(member))
         await self._report(member, spec, found, now)
         self._measure(member, found)
-        busy = any(it.state.is_under_way for it in found.plans)
-        return BUSY if busy else QUIET
+        states = {it.state for it in found.plans}
+        if not any(state.is_under_way for state in states):
+            return QUIET
+        # What goes on for ever brings a window now and then; only the first one is waited for.
+        settled = spec.mode is ProfilerMode.CONTINUOUS and State.STARTING not in states
+        return STEADY if settled and found.figures else BUSY
 
     def _measure(self, member: Member, found: Found) -> None:
         """Set the operator's own metrics; what is not known is not a number."""
