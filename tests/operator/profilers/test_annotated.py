@@ -20,7 +20,9 @@ class Cluster:
             for it in self.namespaces
         ]
         found = meta if "/deployments?" in path else []
-        return json.dumps({"items": [{"metadata": it} for it in found], "metadata": {}})
+        # As the API server does: null where there are none.
+        items = [{"metadata": it} for it in found] or None
+        return json.dumps({"items": items, "metadata": {}})
 
     async def request(self, method, path, body=None, *, content_type=""):
         if method == "GET":

@@ -90,7 +90,8 @@ class Annotated:
             while True:
                 path = f"/apis/apps/v1{root}/{kind.lower()}s?{urlencode(page)}"
                 answer = json.loads(await self._cluster.text(path, accept=_METADATA))
-                found += [Workload(kind, item["metadata"]) for item in answer["items"]]
+                # A list of metadata that is empty has null for its items.
+                found += [Workload(kind, item["metadata"]) for item in answer["items"] or ()]
                 following = answer.get("metadata", {}).get("continue")
                 if not following:
                     break
