@@ -141,6 +141,7 @@ SEEN = st.dictionaries(
 
 
 # A busy machine is slow, and that is no failure.
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(seen=SEEN, cpu=st.floats(0, 10), runqueue=st.floats(0, 3))
 def test_costs_add_up_whatever_was_seen(window, thread, seen, cpu, runqueue):

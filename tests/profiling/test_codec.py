@@ -73,6 +73,7 @@ def windows(draw, window, thread):
     )
 
 
+@pytest.mark.slow
 @FEW
 @given(data=st.data())
 def test_windows_come_back_as_they_were(window, thread, data):
@@ -80,6 +81,7 @@ def test_windows_come_back_as_they_were(window, thread, data):
     assert unpack_windows(pack_windows(several)) == tuple(several)
 
 
+@pytest.mark.slow
 @FEW
 @given(data=st.data())
 def test_a_profile_comes_back_but_for_a_microsecond(window, thread, data):
@@ -100,6 +102,7 @@ def test_a_profile_comes_back_but_for_a_microsecond(window, thread, data):
     assert back.labels == profile.labels
 
 
+@pytest.mark.slow
 @FEW
 @given(data=st.data())
 def test_damage_is_told_and_never_crashes(window, thread, data):

@@ -107,6 +107,7 @@ def test_equal_pairs_are_called_different_in_less_than_a_twentieth(record):
     assert len(wrong) <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [{"rate": 100.0}, {"rate": 8.0}, {"seconds": 30}])
 def test_rate_and_duration_alone_change_nothing(other, record):
     for seed in range(4):

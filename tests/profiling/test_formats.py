@@ -55,6 +55,7 @@ def by_stack(profile, value):
     return {key: pytest.approx(spent, abs=1e-5, rel=1e-6) for key, spent in sums.items()}
 
 
+@pytest.mark.slow
 @FEW
 @given(profile=profiles())
 def test_pprof_brings_back_times_states_and_samples(profile):
@@ -65,6 +66,7 @@ def test_pprof_brings_back_times_states_and_samples(profile):
     assert (back.started_at, back.seconds) == (profile.started_at, profile.seconds)
 
 
+@pytest.mark.slow
 @FEW
 @given(profile=profiles())
 def test_speedscope_brings_back_the_wall_clock(profile):
@@ -72,6 +74,7 @@ def test_speedscope_brings_back_the_wall_clock(profile):
     assert by_stack(back, lambda e: e.wall) == by_stack(profile, lambda e: e.wall)
 
 
+@pytest.mark.slow
 @FEW
 @given(profile=profiles())
 def test_chromes_trace_brings_back_the_wall_clock(profile):

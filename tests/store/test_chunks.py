@@ -37,6 +37,7 @@ def read_again(rollup):
     return Rollup(start, samples, *map(as_kept, values))
 
 
+@pytest.mark.slow
 @given(st.lists(rollups, unique_by=lambda rollup: rollup.start))
 def test_what_goes_in_comes_out_with_six_digits(some):
     data, changed = chunks.merge(None, some)
@@ -50,6 +51,7 @@ def test_the_same_again_changes_nothing(some):
     assert chunks.merge(data, some) == (data, 0)
 
 
+@pytest.mark.slow
 @given(st.lists(rollups, max_size=8), st.lists(rollups, max_size=8))
 def test_the_order_of_batches_does_not_matter_where_one_knows_more(one, other):
     ranks = {(rollup.start, rollup.rank) for rollup in one + other}

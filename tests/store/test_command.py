@@ -391,6 +391,7 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
+@pytest.mark.slow
 def test_in_the_base_install_a_running_store_can_be_asked(token_file):
     code = """
 import contextlib, io

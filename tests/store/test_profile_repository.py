@@ -207,6 +207,7 @@ async def test_what_is_too_old_is_swept_away_each_kind_at_its_age(opened, profil
     assert await profiles.sweep() == Deleted(0, 0)
 
 
+@pytest.mark.slow
 async def test_no_more_than_the_space_is_ever_used_and_the_oldest_raw_ones_go(opened, profile, now):
     retention = Retention(size=50_000)
     profiles = ProfileRepository(opened, retention=retention, clock=lambda: now)
@@ -235,6 +236,7 @@ async def test_the_sweep_forgets_targets_that_have_nothing_left(opened, profile,
         assert found.scalar() == 0
 
 
+@pytest.mark.slow
 async def test_many_writers_and_a_sweeper_lose_nothing(database, profile, now):
     opened = [await Database.open(database) for _ in range(3)]
     writers = [ProfileRepository(one, clock=lambda: now) for one in opened]
@@ -283,6 +285,7 @@ batches = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(batches=batches)
 async def test_the_one_in_memory_does_the_same(batches, tmp_path_factory, profile, now):

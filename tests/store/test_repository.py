@@ -222,6 +222,7 @@ batches = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(batches=batches)
 async def test_the_one_in_memory_does_the_same(batches, tmp_path_factory, now):

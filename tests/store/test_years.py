@@ -82,6 +82,7 @@ def request_of(monkeypatch, now):
     return make
 
 
+@pytest.mark.slow
 async def test_400_days_of_roll_ups_teach_the_time_of_year(stored, request_of):
     report = await stored(400, lambda metric: fit_demand(request_of(metric)))
     assert report.store_trouble is None

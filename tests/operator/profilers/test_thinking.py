@@ -16,6 +16,7 @@ async def thinker():
     it.close()
 
 
+@pytest.mark.slow
 async def test_much_is_done_in_another_process_and_little_is_not(thinker):
     assert await thinker(9, os.getpid) == os.getpid()
     worker = await thinker(10, os.getpid)
@@ -26,6 +27,7 @@ async def test_much_is_done_in_another_process_and_little_is_not(thinker):
     assert await thinker(10, int, "12", base=3) == 5
 
 
+@pytest.mark.slow
 async def test_work_that_does_not_end_is_given_up_and_the_next_is_done(thinker):
     await thinker(10, os.getpid)
     thinker._longest = 0.05
@@ -37,6 +39,7 @@ async def test_work_that_does_not_end_is_given_up_and_the_next_is_done(thinker):
     assert await thinker(10, os.getpid) != os.getpid()
 
 
+@pytest.mark.slow
 async def test_work_that_nobody_waits_for_any_more_keeps_no_other_waiting(thinker):
     worker = await thinker(10, os.getpid)
     with pytest.raises(TimeoutError):

@@ -60,6 +60,7 @@ def test_lines_that_work_are_told_from_lines_that_sleep(window):
     assert seen["hold"][1] == 0
 
 
+@pytest.mark.slow
 def test_where_py_spy_cannot_be_held_it_runs_by_its_own_clock(run, monkeypatch):
     def refuse(*_):
         raise gate.GateUnavailable("not here")

@@ -43,6 +43,7 @@ def test_workers_are_found_and_sampled_side_by_side(forked):
         assert window.sample_count > 5
 
 
+@pytest.mark.slow
 def test_process_that_cannot_be_sampled_is_passed_over(forked):
     _, workers = forked
     windows = list(sample_all(lambda _: [2**22 + 1, workers[0]], seconds=0.4, rounds=1))
