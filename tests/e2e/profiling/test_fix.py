@@ -54,7 +54,8 @@ def test_slow_sessions_are_found_first_and_the_fix_is_proved(shop, operator, loa
     before = found(shop, "before", "hotspots")
     top = before["hotspots"][0]
     assert top["function"] == "load_session", before["hotspots"]
-    assert float(top["selfPercent"]) == pytest.approx(40, abs=12)  # of some hundred samples
+    # Of a hundred samples that resemble their neighbours: three standard errors.
+    assert float(top["selfPercent"]) == pytest.approx(40, abs=20)
     assert before["bound"]["kind"] in ("CPU", "GIL"), before["bound"]
 
     shop.namespace.kubectl("set", "env", "deployment/shop", "SESSION_CACHE=1")
