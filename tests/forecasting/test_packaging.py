@@ -132,6 +132,7 @@ def test_in_the_base_install_the_command_says_what_to_install(base_install):
     assert said.count("in a clone of Foretide, pip install '.[operator]'") == 2
 
 
+@pytest.mark.slow
 def test_the_main_process_loads_no_library_that_only_fits_need(interpreter):
     loaded = interpreter("import foretide.operator.run, sys; print(*sys.modules)").split()
     assert set(LIGHT) <= set(loaded)

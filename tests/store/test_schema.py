@@ -44,6 +44,7 @@ def fail_halfway(connection):
     raise RuntimeError("no")
 
 
+@pytest.mark.slow
 async def test_a_new_database_gets_the_tables_that_the_code_knows(migrate, engine):
     assert await migrate() == len(schema.MIGRATIONS)
 

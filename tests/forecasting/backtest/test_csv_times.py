@@ -114,6 +114,7 @@ def test_hours_that_come_twice_are_told_by_their_order_also_hour_by_hour():
     assert falling == rising[::-1]
 
 
+@pytest.mark.slow
 @given(
     zone=st.sampled_from(["America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "UTC"]),
     day=st.integers(1, 365),

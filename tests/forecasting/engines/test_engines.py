@@ -174,6 +174,7 @@ def test_an_engine_that_does_not_exist_is_said_with_those_that_do():
         engine_named("LSTM")
 
 
+@pytest.mark.slow
 def test_the_automatic_choice_loads_neither_statsforecast_nor_prophet():
     code = (
         "import sys; from foretide.forecasting.engines.catalogue import AUTO, engines_named;"

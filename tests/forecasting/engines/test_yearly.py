@@ -154,6 +154,7 @@ def missed(engine, years, context, days):
     return float(np.mean(off))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["SeasonalNaive", "Pattern", "Boosted"])
 def test_in_the_weeks_of_the_rise_forecasts_are_better_with_the_year(make_years, engine):
     """Demand that doubles in two months; the year was learned a month before."""

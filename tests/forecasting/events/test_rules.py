@@ -104,6 +104,7 @@ def test_a_rule_may_have_its_name_before_it():
     assert parse_rule("rrule:freq=weekly") == Rule("FREQ=WEEKLY")
 
 
+@pytest.mark.slow
 def test_a_rule_that_never_comes_true_is_refused_soon():
     text, first = "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", datetime(2026, 1, 1)
     began = time.process_time()

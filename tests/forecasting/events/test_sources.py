@@ -144,6 +144,7 @@ def test_too_many_events_are_told_and_left_out(at):
     )
 
 
+@pytest.mark.slow
 def test_rules_that_never_come_true_do_not_keep_the_operator_busy(at):
     rule = parse_rule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30")
     first = datetime(2020, 1, 1)

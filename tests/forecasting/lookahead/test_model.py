@@ -125,6 +125,7 @@ def test_a_model_can_be_sent_between_processes_and_is_small(model, history):
     assert again.forecast(history, plan) == model.forecast(history, plan)
 
 
+@pytest.mark.slow
 def test_the_same_history_makes_the_same_model(daily, quick):
     history = daily(3)
     one, again = (fit(history, request_at(history.end)) for _ in range(2))

@@ -50,6 +50,7 @@ def test_foretide_does_better_than_hpa_on_a_daily_wave(played):
     assert ours.under_pct <= theirs.under_pct
 
 
+@pytest.mark.slow
 def test_what_comes_later_changes_no_decision_of_foretides(played, make_trace):
     trace, how, fitted = played
     until = 2 * DAY + 1_000  # well after the second fit
@@ -66,6 +67,7 @@ def test_what_comes_later_changes_no_decision_of_foretides(played, make_trace):
     assert first[same:].tolist() != second[same:].tolist()
 
 
+@pytest.mark.slow
 def test_a_lag_is_known_to_the_models(played, make_trace):
     trace, how, _ = played
     late = make_trace(trace.demand.values, lag=120.0)
@@ -75,6 +77,7 @@ def test_a_lag_is_known_to_the_models(played, make_trace):
     assert model.recent.end == how.start
 
 
+@pytest.mark.slow
 def test_a_surge_that_nothing_foretold_is_met_as_the_operator_would(played, make_trace):
     trace, how, fitted = played
     values = trace.demand.values.copy()
@@ -90,6 +93,7 @@ def test_a_surge_that_nothing_foretold_is_met_as_the_operator_would(played, make
     assert with_it.sum() > without.sum()
 
 
+@pytest.mark.slow
 def test_a_query_that_looks_back_is_outlasted_in_a_replay_too(played):
     trace, how, fitted = played
     longer = replace(how, query_range=7_200.0)  # no plan is that patient
@@ -100,6 +104,7 @@ def test_a_query_that_looks_back_is_outlasted_in_a_replay_too(played):
     assert stage.model.choice(0.7).expected.replicas > fitted[0].model.choice(0.7).expected.replicas
 
 
+@pytest.mark.slow
 def test_prophet_is_fitted_to_what_was_known_and_read_over_the_lead_time(played, make_trace):
     trace, how, _ = played
     made = prophet_forecasts(trace, how.start, FITS)

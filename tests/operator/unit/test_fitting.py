@@ -67,6 +67,7 @@ async def test_a_job_runs_in_another_process_and_its_answer_comes_back(fitter, m
     assert await fit("__import__('os').environ['OMP_NUM_THREADS']") == "1"
 
 
+@pytest.mark.slow
 async def test_a_worker_that_dies_is_replaced(fitter):
     one = fitter(eval)
     assert failure(await one.fit("__import__('os')._exit(1)")) == "WorkerDied"
@@ -124,6 +125,7 @@ async def test_a_fit_that_is_abandoned_before_its_turn_costs_nothing(fitter):
     assert await asyncio.wait_for(one.fit(0), 25) is None
 
 
+@pytest.mark.slow
 async def test_idle_workers_are_stopped_and_started_again(fitter, patience):
     before = children()
     one = fitter(partial(pow, 2), idle_timeout=0.1)

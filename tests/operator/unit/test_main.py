@@ -64,6 +64,7 @@ def test_a_crd_that_does_not_exist_is_told(refusal):
     assert "no CRD 'pods', only predictivescalers and profilers" in refusal("crds", "pods")
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_command():
     done = subprocess.run(
         [sys.executable, "-m", "foretide.operator.main", "operator", "--listen", "8080x"],
