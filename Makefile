@@ -62,7 +62,7 @@ format: $(STAMP) ## format the code and mend what can be mended
 	@.venv/bin/ruff format .
 
 # Tests in the sandbox share its clock, and so run one after the other.
-test: test-binaries ## all tests, with coverage (20 to 25 min on 2 cores once the binaries are there)
+test: test-binaries ## all tests, with coverage (about 25 min on 2 cores once the binaries are there)
 	@rm -f .coverage .coverage.*
 	@failed=0; \
 	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox" --cov --cov-report= --durations=15 || failed=1; \
