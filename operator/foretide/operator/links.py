@@ -6,7 +6,7 @@ The store is one such thing, Pyroscope another.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 from foretide.store.errors import StoreError, StoreUnavailable
@@ -56,6 +56,20 @@ class Link(Generic[S, C]):
     def is_due(self, now: float) -> bool:
         """Whether it is time to try, or to try again."""
         return not now < self._retry_at <= now + LAST_RETRY
+
+    async def send(
+        self, now: float, deliver: Callable[[], Awaitable[None]], *, everything: bool
+    ) -> None:
+        """Deliver, if it is not known to be away; with `everything`, at once."""
+        if not self.is_configured:
+            await self.disconnect()
+            return
+        if not everything and not self.is_due(now):
+            return
+        try:
+            await deliver()
+        except StoreUnavailable as error:
+            await self.failed(error, now)
 
     async def connected(self) -> C:
         """The connection for sending, made anew where the settings have changed.

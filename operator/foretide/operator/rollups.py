@@ -102,17 +102,7 @@ class RollupSender:
         async with self._sending:
             now = self._clock()
             self._collector.close_due(now, everything=everything)
-            if not self._link.is_configured:
-                await self._link.disconnect()
-                return
-            if not everything and not self._link.is_due(now):
-                return
-            try:
-                while self._link.is_configured and (taken := self._collector.take()):
-                    await self._deliver(taken)
-                    self._link.recovered()
-            except StoreUnavailable as error:
-                await self._link.failed(error, now)
+            await self._link.send(now, self._deliver_all, everything=everything)
 
     async def aclose(self) -> None:
         """Try to send what there is, for a few seconds, and close the connection."""
@@ -139,6 +129,11 @@ class RollupSender:
             return StoreState("Refused", text, *figures)
         text = "the store takes roll-ups" + (f"; {dropped} were dropped" if dropped else "")
         return StoreState("Reachable", text, *figures)
+
+    async def _deliver_all(self) -> None:
+        while self._link.is_configured and (taken := self._collector.take()):
+            await self._deliver(taken)
+            self._link.recovered()
 
     async def _deliver(self, taken: Taken) -> None:
         """Send; of what is refused, find out which roll-ups are meant, and send the others."""

@@ -118,20 +118,15 @@ class PyroscopeSender:
         async with self._sending:
             now = self._clock()
             self._outbox.trim(now)
-            if not self._link.is_configured:
-                await self._link.disconnect()
-                return
-            if not everything and not self._link.is_due(now):
-                return
-            try:
-                while self._link.is_configured and len(self._outbox):
-                    (request,), upto = self._outbox.take(0, 1)
-                    push = await self._link.connected()
-                    self._refused += not await push.send(request)
-                    self._outbox.settle(upto)
-                    self._link.recovered()
-            except StoreUnavailable as error:
-                await self._link.failed(error, now)
+            await self._link.send(now, self._deliver_all, everything=everything)
+
+    async def _deliver_all(self) -> None:
+        while self._link.is_configured and len(self._outbox):
+            (request,), upto = self._outbox.take(0, 1)
+            push = await self._link.connected()
+            self._refused += not await push.send(request)
+            self._outbox.settle(upto)
+            self._link.recovered()
 
     async def aclose(self) -> None:
         """Try to push what there is, for a few seconds, and close the connection."""

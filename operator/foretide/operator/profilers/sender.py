@@ -69,19 +69,7 @@ class ProfileSender:
         async with self._sending:
             now = self._clock()
             self._outbox.trim(now)
-            if not self._link.is_configured:
-                await self._link.disconnect()
-                return
-            if not everything and not self._link.is_due(now):
-                return
-            try:
-                while self._link.is_configured and len(self._outbox):
-                    batch, upto = self._outbox.take(_AT_ONCE_BYTES, _AT_ONCE)
-                    await self._deliver(batch)
-                    self._outbox.settle(upto)
-                    self._link.recovered()
-            except StoreUnavailable as error:
-                await self._link.failed(error, now)
+            await self._link.send(now, self._deliver_all, everything=everything)
 
     async def aclose(self) -> None:
         """Try to send what there is, for a few seconds, and close the connection."""
@@ -107,6 +95,13 @@ class ProfileSender:
             text = f"the store has refused {self._refused} profiles: {self._refusal}"
             return StoreState("Refused", text, *figures)
         return StoreState("Reachable", f"the store takes profiles{lost}", *figures)
+
+    async def _deliver_all(self) -> None:
+        while self._link.is_configured and len(self._outbox):
+            batch, upto = self._outbox.take(_AT_ONCE_BYTES, _AT_ONCE)
+            await self._deliver(batch)
+            self._outbox.settle(upto)
+            self._link.recovered()
 
     async def _deliver(self, batch: Sequence[Profile]) -> None:
         """Send; of what is refused, find out which profiles are meant, and send the others."""
