@@ -8,14 +8,15 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
 from foretide.forecasting.prometheus import PrometheusSource
 
-from .api.fields import ApiModel, Duration, http_url, lasting, patience
+from .api.fields import ApiModel, Duration, lasting
+from .endpoint_settings import AuthenticatedEndpoint
 from .profiling_settings import ProfilingSettings
 from .pyroscope_settings import PyroscopeSettings
 from .store_settings import StoreSettings
@@ -27,45 +28,16 @@ class ConfigurationError(Exception):
     """The configuration cannot be used; the message says what to change."""
 
 
-class BasicAuthSettings(ApiModel):
-    """HTTP basic authentication."""
-
-    username: str = Field(min_length=1, description="The user name.")
-    password_file: Path = Field(
-        description="A file that holds the password, such as a mounted Secret."
-    )
-
-
-class SourceSettings(ApiModel):
+class SourceSettings(AuthenticatedEndpoint):
     """A Prometheus endpoint that resources may refer to by name."""
 
     url: str = Field(description="Base URL, for example http://prometheus.monitoring.svc:9090.")
-    bearer_token_file: Path | None = Field(
-        default=None, description="A file that holds a bearer token; read again at each use."
-    )
-    basic_auth: BasicAuthSettings | None = Field(
-        default=None, description="HTTP basic authentication."
-    )
-    ca_file: Path | None = Field(
-        default=None, description="A CA bundle to trust instead of the system's."
-    )
     headers: dict[str, str] = Field(
         default_factory=dict, description="Headers to send, for example X-Scope-OrgID for Mimir."
     )
     params: dict[str, str] = Field(
         default_factory=dict, description="Parameters to send with each query."
     )
-    timeout: Duration = lasting("10s", description="How long to wait for an answer.")
-
-    @field_validator("url")
-    @classmethod
-    def _http_without_secrets(cls, value: str) -> str:
-        return http_url(value, credentials="basicAuth with a passwordFile, or bearerTokenFile")
-
-    @field_validator("timeout")
-    @classmethod
-    def _patient(cls, value: float) -> float:
-        return patience(value)
 
     @field_validator("headers")
     @classmethod
@@ -74,12 +46,6 @@ class SourceSettings(ApiModel):
             if not (re.fullmatch(r"[A-Za-z0-9-]+", name) and text.isascii() and text.isprintable()):
                 raise ValueError("headers must be names and printable ASCII values")
         return value
-
-    @model_validator(mode="after")
-    def _one_way_in(self) -> Self:
-        if self.bearer_token_file and self.basic_auth:
-            raise ValueError("give bearerTokenFile or basicAuth, not both")
-        return self
 
     def to_source(self) -> PrometheusSource:
         """The source as the forecasting component takes it."""
