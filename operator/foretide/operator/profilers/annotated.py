@@ -16,6 +16,7 @@ from ..cluster import ClusterError, KubernetesCluster, listed
 from . import rollout
 from .annotations import BadAnnotation, Changes, Workload, asks, changes, profiler_of
 from .reconcile import Announce
+from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -39,24 +40,17 @@ class Annotated:
         self._announce = announce
         self._may_write = may_write
         self._told: dict[str, str] = {}
-        self._trouble = ""
+        self._trying = Trying("Annotated workloads are not looked for", logger)
 
     async def keep(self) -> None:
         """Look again and again, for ever."""
         while True:
-            try:
-                if self._may_write():
-                    await self.look()
-                self._trouble = ""
-            except ClusterError as error:
-                if error.reason != self._trouble:
-                    logger.warning("Annotated workloads are not looked for: %s", error.message)
-                self._trouble = error.reason
-            except Exception:  # a mistake of ours must not end it for good
-                if self._trouble != "Internal":
-                    logger.exception("Annotated workloads are not looked for")
-                self._trouble = "Internal"
+            await self._trying.once(self._look_if_allowed)
             await asyncio.sleep(_PERIOD)
+
+    async def _look_if_allowed(self) -> None:
+        if self._may_write():
+            await self.look()
 
     async def look(self) -> None:
         """Create, change and delete Profilers as annotations ask for them.

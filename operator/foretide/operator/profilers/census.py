@@ -13,10 +13,11 @@ from urllib.parse import quote, urlencode
 
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..api.predictivescaler import ScaleTargetRef
-from ..cluster import Cluster, ClusterError, listed
+from ..cluster import Cluster, listed
 from . import rollout, rollouts
 from .door import Pods
 from .fleet import ProfilerFleet
+from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -41,23 +42,13 @@ class ProfilerCensus:
         self._fleet = fleet
         self._namespaces = tuple(namespaces)
         self._may_write = may_write
-        self._trouble = ""
+        self._trying = Trying("Profilers cannot be counted for now", logger)
         self._give_back_at = 0.0
 
     async def keep(self) -> None:
         """Look again and again, for ever."""
         while True:
-            try:
-                await self.take()
-                self._trouble = ""
-            except ClusterError as error:
-                if error.reason != self._trouble:
-                    logger.warning("Profilers cannot be counted for now: %s", error.message)
-                self._trouble = error.reason
-            except Exception:  # a mistake of ours must not end it for good
-                if self._trouble != "Internal":
-                    logger.exception("Profilers cannot be counted for now")
-                self._trouble = "Internal"
+            await self._trying.once(self.take)
             await asyncio.sleep(_LATER if self._fleet.is_watched else _SOON)
 
     async def take(self) -> None:

@@ -16,6 +16,7 @@ from .door import Pods
 from .fleet import ProfilerFleet
 from .member import Member
 from .reconcile import selector_of
+from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -39,26 +40,19 @@ class StandBy:
         self._settings = settings
         self._namespaces = tuple(namespaces)
         self._members: Sequence[Member] = ()
-        self._trouble = ""
+        self._trying = Trying("The webhook does not know the Profilers", logger)
 
     async def keep(self, leads: Callable[[], bool]) -> None:
         """Look again and again until this operator leads."""
         while not leads():
-            try:
-                if self._settings().webhook is not None:
-                    await self.look()
-                self._trouble = ""
-            except ClusterError as error:
-                if error.reason != self._trouble:
-                    logger.warning("The webhook does not know the Profilers: %s", error.message)
-                self._trouble = error.reason
-            except Exception:  # a mistake of ours must not end it for good
-                if self._trouble != "Internal":
-                    logger.exception("The webhook does not know the Profilers")
-                self._trouble = "Internal"
+            await self._trying.once(self._look_if_served)
             await asyncio.sleep(_PERIOD)
         await asyncio.sleep(_TAKING_OVER)
         self._members = ()
+
+    async def _look_if_served(self) -> None:
+        if self._settings().webhook is not None:
+            await self.look()
 
     async def look(self) -> None:
         """Find out which Profilers want new pods.
