@@ -15,6 +15,7 @@ from .api.predictivescaler import Actuation, PredictiveScalerSpec
 from .owners import Autoscaler, Claim, TargetKey, other_owner, target_key
 from .reconcile import Reconciler, ScalerGone
 from .scaler import Scaler
+from .waking import woken
 
 logger = logging.getLogger(__name__)
 
@@ -186,15 +187,8 @@ class Fleet:
             first = False
             if due < loop.time():  # a long tick: leave out what was missed
                 due = loop.time() + period * place
-            try:
-                # Not wait_for(): in Python 3.11 it loses a cancellation that comes with the wake,
-                # and a resource that is gone would go on scaling.
-                async with asyncio.timeout_at(due):
-                    await wake.wait()
-                wake.clear()
+            if await woken(wake, due):
                 due = loop.time()
-            except TimeoutError:
-                pass
 
 
 def _measures(spec: PredictiveScalerSpec) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..waking import woken
 from .member import Member
 from .reconcile import QUIET, ProfilerGone, ProfilerReconciler
 
@@ -120,10 +121,4 @@ class ProfilerFleet:
                 if trouble != repr(error):  # a traceback once, not at every tick
                     logger.exception("%s/%s: tick failed", member.namespace, member.name)
                     trouble = repr(error)
-            try:
-                # Not wait_for: in Python 3.11 it loses a cancellation that comes with a wake-up.
-                async with asyncio.timeout(delay):
-                    await wake.wait()
-                wake.clear()
-            except TimeoutError:
-                pass
+            await woken(wake, asyncio.get_running_loop().time() + delay)
