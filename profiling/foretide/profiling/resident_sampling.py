@@ -95,9 +95,10 @@ def _windows(samplers: dict[int, Sampler], interrupt: threading.Event) -> Iterat
         sampler = running[pid]
         if interrupt.wait(max(0.0, sampler.due - time.monotonic())):
             return
-        if not sampler.step():
+        going_on = _tried(pid, sampler.step, samplers)
+        if not going_on:
             del running[pid]
-            window = _tried(pid, sampler.finish, samplers)
+            window = _tried(pid, sampler.finish, samplers) if pid in samplers else None
             if window is not None:
                 yield to_packed_line(window)
 

@@ -1,6 +1,8 @@
 """Windows of real processes, taken with the real py-spy."""
 
 import os
+import signal
+import threading
 
 import pytest
 
@@ -72,6 +74,45 @@ def test_where_py_spy_cannot_be_held_it_runs_by_its_own_clock(run, monkeypatch):
     assert window.sweeps > 10
     assert {leaf(window, each).function for each in window.samples} >= {"work", "nap", "hold"}
     assert {each.active for each in window.samples} == {None}
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_within_a_window_leaves_its_whole_seconds(run):
+    program = run(WORKS_AND_SLEEPS)
+    ending = threading.Timer(3.5, program.kill)
+    ending.start()
+    (window,) = sample(program.pid, seconds=10, budget=GENEROUS)
+    ending.join()
+    assert window.parts in (2, 3)  # whole ones, of what was left after py-spy had started
+    assert window.seconds == window.parts
+    assert {each.part for each in window.samples} == set(range(window.parts))
+    main = window.threads[0]
+    assert len(main.cpu_parts) == window.parts
+    assert sum(main.cpu_parts) == pytest.approx(main.cpu_seconds, abs=1e-4)
+    assert main.cpu_seconds > 0.1
+    # As many as the rate gives in these seconds: none of those that came after them.
+    seen = sum(each.count for each in window.samples if each.thread == 0)
+    assert seen <= window.rate * window.seconds + 1
+
+
+def test_a_process_that_ends_at_once_leaves_no_window(run):
+    program = run(WORKS_AND_SLEEPS)
+    ending = threading.Timer(0.3, program.kill)
+    ending.start()
+    assert list(sample(program.pid, seconds=10, budget=GENEROUS)) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_whole_seconds_of_a_window(run):
+    program = run(WORKS_AND_SLEEPS)
+    windows = sample(program.pid, seconds=10, budget=GENEROUS)
+    threading.Timer(3.5, signal.raise_signal, [signal.SIGINT]).start()
+    window = next(windows)
+    assert window.seconds == window.parts
+    assert window.parts in (2, 3)
+    with pytest.raises(KeyboardInterrupt):
+        next(windows)
+    assert program.poll() is None
 
 
 def test_sampling_ends_with_the_process(run):

@@ -1,7 +1,9 @@
 """Several processes of a container: found, sampled side by side, taken in turn."""
 
+import contextlib
 import os
 import signal
+import threading
 
 import pytest
 
@@ -28,7 +30,8 @@ def forked(run):
     pids = [each.pid for each in find.python_processes() if each.parent == parent.pid]
     yield parent.pid, pids
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a test may have ended it
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.slow
@@ -48,6 +51,19 @@ def test_process_that_cannot_be_sampled_is_passed_over(forked):
     _, workers = forked
     windows = list(sample_all(lambda _: [2**22 + 1, workers[0]], seconds=0.4, rounds=1))
     assert [window.pid for window in windows] == [workers[0]]
+
+
+@pytest.mark.slow
+def test_one_that_ends_within_a_round_leaves_its_whole_seconds(forked):
+    _, workers = forked
+    ending = threading.Timer(3.0, os.kill, [workers[0], signal.SIGKILL])
+    ending.start()
+    windows = list(sample_all(lambda _: workers, seconds=4, rounds=1, budget=GENEROUS))
+    ending.join()
+    assert [window.pid for window in windows] == workers
+    ended, went_on = windows
+    assert 1 <= ended.seconds < 3
+    assert went_on.seconds == pytest.approx(4, abs=0.5)
 
 
 def test_nothing_to_sample_is_said_with_the_reasons():

@@ -101,8 +101,8 @@ def windows_of_pid(
         print(f"foretide: the sampling ended early: {error}", file=sys.stderr)
     if not taken:
         raise Refused(
-            f"process {pid} ended before a window of {seconds / number:g} s was full: "
-            "one that lives for less needs a shorter --seconds, 1 or more"
+            f"process {pid} ended before a whole second of it was seen: "
+            "give it more to do, and record that"
         )
     return tuple(taken)
 

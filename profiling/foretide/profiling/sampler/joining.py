@@ -20,6 +20,11 @@ class Parts:
     def of(self, moment: float) -> int:
         return max(0, min(self.number - 1, int((moment - self.start) / self.length)))
 
+    def within(self, marks: Sequence[Mark]) -> Sequence[Mark]:
+        """Those before its end: where it was cut short, others came after it."""
+        end = self.start + self.number * self.length
+        return [mark for mark in marks if mark.at < end]
+
 
 def marks_of(marks: Sequence[Mark], tid: int, count: int) -> list[Mark | None]:
     """The mark of each of a thread's `count` samples; None: not known.

@@ -5,12 +5,12 @@ import os
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ..window import Overhead, Thread, Window
 from . import joining, procfs, pyspy
 from .budget import Budget, Cost, affordable, calibrated, next_rate
 from .gate import GateUnavailable
-from .marks import Mark
 from .plain import Plain
 from .priority import come_at_once
 from .sweeps import Sweeps
@@ -59,6 +59,7 @@ class Sampler:
         self._taking: Taking | Plain | None = None
         self._held = True  # may py-spy be held at each sample? Until the kernel says no
         self._skipped = 0
+        self._cut = False  # has the window ended before its time?
         self._ends = 0.0
         self._started_at = 0.0
         self._parts = joining.Parts(0.0, 1.0, 1)
@@ -97,7 +98,6 @@ class Sampler:
 
         Raises:
             TargetGone, pyspy.PySpyError: as `prepare` does.
-            FileNotFoundError: the process has just ended.
         """
         if self._taking is None:
             self.prepare()
@@ -106,6 +106,7 @@ class Sampler:
         assert self.rate is not None
         self.target.begin()
         self._started_at = time.time()
+        self._cut = False
         number = max(1, round(self.seconds / _PART_SECONDS))
         self._parts = joining.Parts(time.monotonic(), self.seconds / number, number)
         self._part_ends = self._parts.start + self._parts.length
@@ -149,33 +150,53 @@ class Sampler:
         return min(self._taking.slots.due, self._sweeps.due, self._part_ends, self._ends)
 
     def step(self) -> bool:
-        """Take what is due; False once the window is over."""
+        """Take what is due; False once the window is over, as it also is where the process ends.
+
+        Raises:
+            pyspy.PySpyError: py-spy has ended, or hung and was killed.
+        """
         taking = self._taking
         assert taking is not None, "begin first"
         now = time.monotonic()
         if now >= self._ends:
             return False
-        if now >= taking.slots.due:
-            taking.take()
-        elif now >= self._sweeps.due:
-            self._sweeps.sweep(now)
-        if now >= self._part_ends:
-            self.target.end_part()
-            self._part_ends += self._parts.length
+        try:
+            if now >= taking.slots.due:
+                taking.take()
+            elif now >= self._sweeps.due:
+                self._sweeps.sweep(now)
+            if now >= self._part_ends:
+                if not self.target.lives():
+                    raise TargetGone
+                self.target.end_part()
+                self._part_ends += self._parts.length
+        except TargetGone:
+            self._cut = True
+            return False
         return True
 
+    def cut_short(self) -> Window:
+        """End the window now, and keep its whole parts. Raises what `finish` raises."""
+        self._cut = True
+        return self.finish()
+
     def finish(self) -> Window:
-        """End the window and put it together.
+        """End the window and put it together; of one that was cut short, its whole parts.
 
         Raises:
+            TargetGone: it was cut short before its first part was whole.
             pyspy.PySpyError: py-spy wrote nothing that can be read.
         """
         taking = self._taking
         assert taking is not None, "begin first"
         assert self.rate is not None
-        while self.target.parts < self._parts.number - 1:
-            self.target.end_part()
-        facts, container, seconds = self.target.end()
+        if self._cut:  # what was counted in the part that is not whole is not known
+            if not self.target.parts:
+                raise TargetGone(f"process {self.target.pid} was not there for long enough")
+            self._parts = replace(self._parts, number=self.target.parts)
+        facts, container, seconds = self.target.end(self._parts.number)
+        if self._cut:
+            seconds = self._parts.number * self._parts.length
         rss = _own_pss() + _rss_of(taking.pid)
         try:
             text = taking.finish()
@@ -183,7 +204,8 @@ class Sampler:
             self._end_taking()
         recording = pyspy.parse(text)
         # Where samples are missing, it is not known which marks are theirs.
-        marks: Sequence[Mark] = [] if taking.failed else taking.marks
+        kept = self._parts.within(taking.marks)
+        marks = [] if taking.failed else kept
         skipped = self._skipped
         self._skipped = 0
         recording = _without_first(recording, skipped)
@@ -197,8 +219,8 @@ class Sampler:
         cpu = _own_cpu() - self._cpu + taking.cpu_seconds
         still = _stood_still(threads, seconds)
         if isinstance(taking, Taking):
-            count = len(taking.marks)
-            stopped: float | None = min(sum(taking.stops), still) / seconds
+            count = len(kept)
+            stopped: float | None = min(sum(taking.stops[:count]), still) / seconds
         else:
             count = max((len(each.stacks) for each in recording.threads), default=0)
             stopped = still / seconds if still < _BUSY * seconds else None
@@ -240,14 +262,17 @@ class Sampler:
         self.rate = next_rate(self.budget, window.rate, cost, self.seconds)
 
     def window(self) -> Window:
-        """One whole window. Raises what `begin` and `finish` raise; py-spy has ended then."""
+        """One window. Raises what `begin`, `step` and `finish` raise; py-spy has ended then.
+
+        KeyboardInterrupt leaves it as it is: `cut_short` then has what was seen.
+        """
         try:
             self.begin()
             while True:
                 time.sleep(max(0.0, self.due - time.monotonic()))
                 if not self.step():
                     return self.finish()
-        except BaseException:
+        except Exception:
             self._end_taking()
             raise
 
@@ -283,7 +308,8 @@ def sample(
     variables: bool = False,
 ) -> Iterator[Window]:
     """Windows of one process, until it ends or `windows` have been taken. Local variables
-    stay where they are unless `variables` asks for them.
+    stay where they are unless `variables` asks for them. A window in which the process ends, or
+    Ctrl-C comes, is as long as it has whole parts, and is the last.
 
     Raises:
         FileNotFoundError: there is no such process.
@@ -298,6 +324,10 @@ def sample(
                 window = sampler.window()
             except TargetGone:
                 return
+            except KeyboardInterrupt:
+                with contextlib.suppress(TargetGone, pyspy.PySpyError):
+                    yield sampler.cut_short()
+                raise
             except pyspy.PySpyError:
                 failures += 1
                 if failures == _MOST_FAILURES:

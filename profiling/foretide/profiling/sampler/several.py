@@ -1,5 +1,6 @@
 """Several processes at once, in one thread: windows of the processes of a container."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ def sample_all(
     variables: bool = False,
 ) -> Iterator[Window]:
     """Windows of those processes that `choose` names for the round of this number, counted from 0.
+    Those in which a process ends, or Ctrl-C comes, are as long as they have whole parts.
 
     What the sampler may use of the CPU is for all of them together; how long one may stand still
     is for each. A process that cannot be sampled is passed over.
@@ -76,11 +78,16 @@ def _round(samplers: Sequence[Sampler], complaints: list[str]) -> Iterator[Windo
                 active.remove(sampler)
     while active:
         sampler = min(active, key=lambda each: each.due)
-        time.sleep(max(0.0, sampler.due - time.monotonic()))
         try:
+            time.sleep(max(0.0, sampler.due - time.monotonic()))
             if sampler.step():
                 continue
             window = sampler.finish()
+        except KeyboardInterrupt:
+            for sampler in active:
+                with contextlib.suppress(PySpyError, TargetGone, OSError):
+                    yield sampler.cut_short()
+            raise
         except (PySpyError, TargetGone, OSError) as error:
             _give_up(sampler, error, complaints)
             active.remove(sampler)

@@ -5,7 +5,7 @@ import os
 import struct
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..window import Container, Peer, ProcessFacts, ThreadState
 from . import cgroup, procfs
@@ -68,14 +68,17 @@ class Target:
         return int(fields[19]) == self.started and fields[0] not in (b"Z", b"X")
 
     def begin(self) -> None:
-        """A window starts: count from here. Raises FileNotFoundError where the process has gone."""
+        """A window starts: count from here. Raises TargetGone."""
         self.close()
         self.sweeps = self.parts = 0
         self.descriptors.forget()
-        self.watched = {tid: Watched(self.pid, tid) for tid in procfs.thread_ids(self.pid)}
-        for watched in self.watched.values():
-            watched.measure()
-        self._before = self._count()
+        try:
+            self.watched = {tid: Watched(self.pid, tid) for tid in procfs.thread_ids(self.pid)}
+            for watched in self.watched.values():
+                watched.measure()
+            self._before = self._count()
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise TargetGone(f"process {self.pid} has ended") from error
 
     def refresh(self) -> None:
         """Find threads that have come or gone. Raises FileNotFoundError: the process has gone.
@@ -136,17 +139,20 @@ class Target:
             self._peers[look.call] = told = (now, self.sockets.waits_for(name, look.call[1:]))
         return told[1]
 
-    def end(self) -> tuple[ProcessFacts, Container, float]:
-        """The window ends: what has been counted in it, and its length in seconds."""
+    def end(self, parts: int) -> tuple[ProcessFacts, Container, float]:
+        """The window ends: what was counted in so many parts of it, and its length in seconds."""
         before = self._before
         assert before is not None, "begin first"
         with contextlib.suppress(OSError):
             self.refresh()
-        self.end_part()
+        while self.parts < parts:
+            self.end_part()
         try:
             after = self._count()
-        except OSError:
-            after = before
+        except OSError:  # its own counters have gone with it
+            after = replace(
+                before, container=cgroup.read(self.places), machine=procfs.machine_cpu()
+            )
         threads = [watched.summary() for watched in self.watched.values()]
         facts = ProcessFacts(
             cpu_seconds=round(sum(thread.cpu_seconds for thread in threads), 6),
