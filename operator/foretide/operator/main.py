@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .commands import adopt, backtest, profile, store
+from .commands.parsing import new_parser
 from .commands.telling import fail, missing
 
 
@@ -22,9 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="foretide", description="A Kubernetes operator that sees load coming."
-    )
+    parser = new_parser("foretide", "A Kubernetes operator that sees load coming.")
     parser.add_argument("--version", action="version", version=f"foretide {version('foretide')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
