@@ -96,6 +96,55 @@ def test_collapsed_stacks_bring_back_microseconds(profile):
     assert back.wall == pytest.approx(profile.wall * 1e6, abs=len(profile.entries))
 
 
+ONE_NUMBER = {"speedscope": speedscope, "chrome": chrome}
+
+
+@pytest.mark.parametrize("kind", ONE_NUMBER)
+def test_what_a_file_counts_is_known_when_it_is_read_again(window, thread, kind):
+    seen = {"main:1;work:2": (150, 120), "main:1;wait:5": (50, 0)}
+    profile = merge([window(thread(seen, cpu=5.0))])
+    form = ONE_NUMBER[kind]
+
+    cpu = form.load(form.dump(profile))
+    assert (cpu.unit, cpu.command) == (Unit.SECONDS, profile.command)
+    assert cpu.only_cpu
+    assert cpu.cpu == pytest.approx(profile.cpu)
+    assert cpu.seconds == 0  # for how long it was recorded is not known
+
+    wall = form.load(form.dump(profile, Metric.WALL))
+    assert (wall.unit, wall.cpu) == (Unit.SECONDS, 0)
+    assert wall.wall == pytest.approx(profile.wall)
+
+    samples = form.load(form.dump(profile, Metric.SAMPLES))
+    assert samples.unit is Unit.SAMPLES
+    assert samples.samples == pytest.approx(200)
+    assert samples.cpu == 0
+
+
+@pytest.mark.parametrize("form", [speedscope, chrome, collapsed])
+def test_a_number_that_a_profile_does_not_have_is_not_written(form):
+    only_wall, only_counts = Merging(), Merging()
+    only_wall.add(only_wall.stack([Frame("main", "a.py", 1)]), wall=2.0)
+    only_counts.add(only_counts.stack([Frame("main", "a.py", 1)]), wall=9.0, samples=9.0)
+    with pytest.raises(BadProfile, match="CPU time is not in it, time on the clock is"):
+        form.dump(only_wall.profile(), Metric.CPU)
+    with pytest.raises(BadProfile, match="time on the clock is not in it, a number of samples is"):
+        form.dump(only_counts.profile(unit=Unit.SAMPLES), Metric.WALL)
+
+
+def test_counts_of_speedscopes_own_files_are_samples():
+    plain = {
+        "exporter": "speedscope@1.20",
+        "name": "a folded file (cpu)",
+        "shared": {"frames": [{"name": "main"}, {"name": "work"}]},
+        "profiles": [
+            {"type": "sampled", "unit": "none", "samples": [[0], [0, 1]], "weights": [30, 90]}
+        ],
+    }
+    profile = speedscope.read(plain)
+    assert (profile.unit, profile.samples, profile.cpu) == (Unit.SAMPLES, 120, 0)
+
+
 def test_collapsed_stacks_are_what_flamegraph_pl_reads(window, thread):
     seen = {"main:1;work:2": (200, 200)}
     text = collapsed.dump(merge([window(thread(seen, cpu=10.0))])).decode()

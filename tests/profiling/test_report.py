@@ -61,7 +61,23 @@ def test_another_tools_samples_have_no_seconds():
     merging.add(stack, state=ThreadState.UNKNOWN, wall=300, samples=300)
     text = report_of(merging.profile(unit=Unit.SAMPLES))
     assert "Where the samples are (300 samples)" in text
+    assert "taken for samples" in text
     assert " s of profile" not in text
+
+
+def test_it_says_what_a_file_with_one_number_does_not_hold():
+    def of(**told):
+        merging = Merging()
+        merging.add(merging.stack([Frame("main", "a.py", 1)]), **told)
+        return report_of(merging.profile())
+
+    cpu, wall = of(cpu=2.0, wall=2.0), of(wall=2.0)
+    assert "It holds CPU time alone" in cpu
+    assert "on the clock" not in cpu
+    assert "cores" not in cpu
+    assert "It holds time on the clock alone" in wall
+    assert "Where the CPU time goes" not in wall
+    assert "It holds" not in of(cpu=1.0, wall=2.0)
 
 
 def test_escape_sequences_stay_out_of_the_terminal(window, thread):

@@ -10,14 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .commands import adopt, backtest, profile, store
-from .commands.parsing import new_parser
+from .commands.parsing import new_parser, parse
 from .commands.telling import fail, missing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and run one command; returns the exit status."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
+    options = parse(build_parser(), arguments)
     return int(options.run(options))
 
 

@@ -19,7 +19,7 @@ from .codec import (
     unpack_windows,
 )
 from .formats import chrome, collapsed, pprof, speedscope
-from .formats.metric import Metric
+from .formats.metric import WHAT, Metric, chosen_metric
 from .formats.parsing import read_json
 from .packing import MOST_BYTES, inflate
 from .profile import BadProfile, Profile, merge
@@ -131,7 +131,7 @@ def write_profile(
     """A profile, or windows, in that format; `metric` where it holds but one.
 
     Raises:
-        BadProfile: there are no windows.
+        BadProfile: there are no windows, or they do not have what was asked for.
     """
     if kind is Format.FORETIDE:
         return pack_profile(what) if isinstance(what, Profile) else pack_windows(what)
@@ -144,6 +144,15 @@ def write_profile(
         Format.CHROME: chrome.dump,
     }
     return writers[kind](profile, metric)
+
+
+def described(profile: Profile, kind: Format, metric: Metric | None = None) -> str:
+    """What `write_profile` writes: the format, and the number where it holds but one."""
+    if kind in (Format.FORETIDE, Format.PPROF):
+        return str(kind)
+    metric = chosen_metric(profile, metric)
+    in_microseconds = kind is Format.COLLAPSED and metric is not Metric.SAMPLES
+    return f"{kind}, {WHAT[metric]}{' in microseconds' if in_microseconds else ''}"
 
 
 def _from_json(plain: Any) -> Profile:

@@ -78,6 +78,11 @@ class Profile:
         return sum(entry.wall for entry in self.entries)
 
     @property
+    def only_cpu(self) -> bool:
+        """Does it hold CPU time and no other, as some tools' files do? `wall` is the same then."""
+        return self.cpu > 0 and all(entry.wall == entry.cpu for entry in self.entries)
+
+    @property
     def samples(self) -> float:
         """How many samples it comes from."""
         return sum(entry.samples for entry in self.entries)

@@ -49,11 +49,27 @@ def report(windows: Sequence[Window], *, limit: int = 15) -> str:
 
 def report_of(profile: Profile, *, limit: int = 15) -> str:
     """The report of a profile without windows, such as another tool's."""
-    wanted = [By.CPU, By.WALL] if profile.cpu > 0 else [By.WALL]
-    parts = [introduction(profile)]
+    wanted = [By.CPU] if profile.cpu > 0 else []
+    if not profile.only_cpu:
+        wanted.append(By.WALL)
+    parts = [introduction(profile), _missing(profile)]
     parts += [ranking(hotspots_of(profile, by, limit=limit), profile) for by in wanted]
     parts.append(_waiting(profile))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _missing(profile: Profile) -> str:
+    """What is not known of a profile whose file holds one number for each stack."""
+    if profile.unit is Unit.SAMPLES:
+        return (
+            "Its counts are taken for samples. If they are something else, such as the\n"
+            "microseconds of our collapsed stacks, the shares are right, and the intervals are not."
+        )
+    if profile.only_cpu:
+        return "It holds CPU time alone: how long threads waited, and for what, is not in it."
+    if profile.cpu <= 0:
+        return "It holds time on the clock alone: how much of it was CPU time is not in it."
+    return ""
 
 
 def introduction(profile: Profile) -> str:

@@ -39,6 +39,34 @@ def test_a_recording_is_converted_and_read_again(profile, recording, tmp_path, n
     assert "work" in out
 
 
+@pytest.mark.parametrize("name", ["a.speedscope.json", "a.trace.json"])
+def test_cpu_time_is_still_called_so_when_it_is_read_again(profile, recording, tmp_path, name):
+    profile("convert", recording, tmp_path / name)
+    _, out, _ = profile("report", tmp_path / name)
+    assert "Where the CPU time goes (36.0 s)" in out
+    assert "on the clock" not in out
+
+
+def test_what_is_converted_is_told(profile, recording, tmp_path):
+    _, out, _ = profile("convert", recording, tmp_path / "a.folded")
+    assert "collapsed, CPU time in microseconds" in out
+    _, out, _ = profile("convert", recording, tmp_path / "a.trace.json", "--metric", "samples")
+    assert "chrome, a number of samples" in out
+    status, out, err = profile(
+        "convert", tmp_path / "a.trace.json", tmp_path / "b.folded", "--metric", "cpu"
+    )
+    assert (status, out) == (2, "")
+    assert "CPU time is not in it" in err
+
+
+def test_cpu_time_is_not_drawn_against_time_on_the_clock(profile, recording, tmp_path):
+    wall = tmp_path / "a.trace.json"
+    profile("convert", recording, wall, "--metric", "wall")
+    status, _, err = profile("flame", recording, "--before", wall, "-o", tmp_path / "x.html")
+    assert status == 2
+    assert f"{wall} does not say what was CPU time" in err
+
+
 def test_equal_recordings_do_not_differ(profile, recording):
     status, out, _ = profile("compare", recording, recording, "--check")
     assert status in (0, 3)

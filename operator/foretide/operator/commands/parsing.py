@@ -30,13 +30,6 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **more)
         self.set_defaults(parser=self)
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Arguments that nobody knows are told by the command that was named, not by all of it."""
-        options, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-        return options
-
     def error(self, message: str) -> NoReturn:
         """Tell it in one sentence, without the usage, and exit with 2."""
         for theirs, ours in _PLAINLY:
@@ -50,3 +43,15 @@ class _Parser(argparse.ArgumentParser):
 def new_parser(prog: str, description: str) -> argparse.ArgumentParser:
     """A command line to which commands can be added."""
     return _Parser(prog=prog, description=description)
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the arguments say. Those that nobody knows are told by the command that was named.
+
+    Raises:
+        SystemExit: with 2 where they make no sense, with 0 after help.
+    """
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options

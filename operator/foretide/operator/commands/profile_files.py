@@ -50,6 +50,9 @@ def flame(options: argparse.Namespace) -> int:
     profile = found if isinstance(found, Profile) else merge(found)
     if before is not None and before.unit is not profile.unit:
         raise Refused(f"{options.before} counts {before.unit}, the other one {profile.unit}")
+    if before is not None and (before.cpu > 0) is not (profile.cpu > 0):
+        without = options.source if before.cpu > 0 else options.before
+        raise Refused(f"{without} does not say what was CPU time, so that the two do not compare")
     title = options.title or profile.command or Path(options.source).name
     if before is None:
         page = flame_graph(profile, title)
@@ -84,8 +87,16 @@ def compare(options: argparse.Namespace) -> int:
 @running
 def convert(options: argparse.Namespace) -> int:
     """One format into another."""
-    from foretide.profiling.files import SUFFIXES, format_of, read_file, write_profile
+    from foretide.profiling.files import (
+        SUFFIXES,
+        Format,
+        described,
+        format_of,
+        read_file,
+        write_profile,
+    )
     from foretide.profiling.formats.metric import Metric
+    from foretide.profiling.profile import Profile, merge
 
     kind = format_of(options.output)
     if kind is None:
@@ -93,9 +104,12 @@ def convert(options: argparse.Namespace) -> int:
     check_writable(options.output)
     found = read_file(options.input)
     metric = Metric(options.metric) if options.metric else None
+    if kind is not Format.FORETIDE and not isinstance(found, Profile):
+        found = merge(found)
     data = write_profile(found, kind, metric)
     write(options.output, data)
-    print(f"{options.output}: {kind}, {len(data):,} bytes")
+    what = described(found, kind, metric) if isinstance(found, Profile) else str(kind)
+    print(f"{options.output}: {what}, {len(data):,} bytes")
     return 0
 
 

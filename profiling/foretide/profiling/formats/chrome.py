@@ -3,7 +3,8 @@
 A merged profile has no order in time: each pool is a track on which equal stacks lie side by side,
 as in a flame graph. What is read may have complete events (X) and begins and ends (B, E), as
 py-spy writes them; the time in which nothing has begun is left out. How many samples a time comes
-from is not known.
+from is not known. Which number it is that a file of ours holds stands beside the events; samples
+are written as milliseconds, as the format has nothing but times.
 """
 
 import json
@@ -12,20 +13,21 @@ from typing import Any
 
 from ..profile import BadProfile, Merging, Profile, Unit
 from ..window import Frame
-from .metric import Metric, pool_label, usual_metric, value_of
+from .metric import Metric, chosen_metric, numbers, pool_label, value_of
 from .parsing import a_list, a_number, a_text, read_json
 
 _MICRO = 1_000_000
+_A_SAMPLE = 1_000  # microseconds that stand for one
+_EXPORTER = "foretide"
 _DEEPEST = 20_000
 # A thousandth of a microsecond: times are written to that, so begins and ends may differ by it.
 _SAME = 2e-3
 
 
 def dump(profile: Profile, metric: Metric | None = None) -> bytes:
-    """A profile as trace events."""
-    metric = metric or usual_metric(profile)
-    in_seconds = profile.unit is Unit.SECONDS and metric is not Metric.SAMPLES
-    scale = _MICRO if in_seconds else 1_000
+    """A profile as trace events. Raises BadProfile: it does not have that number."""
+    metric = chosen_metric(profile, metric)
+    scale = _scale(metric)
     events: list[dict[str, Any]] = []
     for thread, name in enumerate(profile.threads):
         sums: defaultdict[tuple[int, ...], float] = defaultdict(float)
@@ -34,11 +36,16 @@ def dump(profile: Profile, metric: Metric | None = None) -> bytes:
                 sums[profile.stacks[entry.stack]] += value_of(entry, metric) * scale
         events.append(_named(thread, pool_label(name)))
         events += _track(profile, thread, sums)
-    return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}).encode()
+    made = {
+        "traceEvents": events,
+        "displayTimeUnit": "ms",
+        "otherData": {"exporter": _EXPORTER, "metric": metric, "command": profile.command},
+    }
+    return json.dumps(made).encode()
 
 
 def load(data: bytes) -> Profile:
-    """The profile of trace events, in seconds on the wall clock.
+    """The profile of trace events, in seconds on the wall clock unless it is ours and says other.
 
     Raises:
         BadProfile: it is something else, or damaged.
@@ -72,26 +79,50 @@ def read(plain: Any) -> Profile:
     if not tracks:
         raise BadProfile("it has no events with a begin and an end")
     merging = Merging()
-    total = sum(
-        _replay(merging, names.get(track, ""), sorted(row, key=lambda one: (one[0], one[1])))
-        for track, row in tracks.items()
+    command, metric = _told(plain)
+    total = 0.0
+    for track, row in tracks.items():
+        row.sort(key=lambda one: (one[0], one[1]))
+        total += _replay(merging, names.get(track, ""), row, metric)
+    return merging.profile(
+        unit=Unit.SAMPLES if metric is Metric.SAMPLES else Unit.SECONDS,
+        # For how long it was recorded is not told by CPU time.
+        seconds=total if metric is Metric.WALL else 0.0,
+        command=command,
     )
-    return merging.profile(unit=Unit.SECONDS, seconds=total)
+
+
+def _told(plain: Any) -> tuple[str, Metric]:
+    """The command and the number that a file of ours names; others' hold time on the clock."""
+    other = plain.get("otherData") if isinstance(plain, dict) else None
+    if not isinstance(other, dict) or other.get("exporter") != _EXPORTER:
+        return "", Metric.WALL
+    metric = a_text(other.get("metric"))
+    if metric not in set(Metric):
+        raise BadProfile(f"it holds {metric[:60]!r}, which is not known")
+    return a_text(other.get("command")), Metric(metric)
+
+
+def _scale(metric: Metric) -> int:
+    return _A_SAMPLE if metric is Metric.SAMPLES else _MICRO
 
 
 def _replay(
-    merging: Merging, thread: str, rows: list[tuple[float, int, float, Frame | None]]
+    merging: Merging,
+    thread: str,
+    rows: list[tuple[float, int, float, Frame | None]],
+    metric: Metric,
 ) -> float:
-    """Follow a track through time; the seconds in which something had begun."""
+    """Follow a track through time; the seconds, or samples, in which something had begun."""
     stack: list[tuple[Frame, float]] = []  # with the time at which it ends by itself
     total, last = 0.0, 0.0
 
     def spend(until: float) -> None:
         nonlocal total, last
         if stack and until > last:
-            spent = (until - last) / _MICRO
+            spent = (until - last) / _scale(metric)
             frames = [frame for frame, _ in stack]
-            merging.add(merging.stack(frames), thread=thread, wall=spent)
+            merging.add(merging.stack(frames), thread=thread, **numbers(metric, spent))
             total += spent
         last = max(last, until)
 

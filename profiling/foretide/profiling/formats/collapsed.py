@@ -10,7 +10,7 @@ from collections import defaultdict
 from ..profile import BadProfile, Merging, Profile, Unit
 from ..window import ThreadState
 from .labels import frame_of, label_of
-from .metric import Metric, pool_label, usual_metric, value_of
+from .metric import Metric, chosen_metric, pool_label, value_of
 
 _LINE = re.compile(r"(?P<stack>.*\S)\s+(?P<count>\d{1,18}(?:\.\d{1,9})?)")
 _THREAD = re.compile(r"thread \((?P<name>.*)\)(?:: (?P<more>.*))?")
@@ -18,9 +18,13 @@ _DEEPEST = 20_000
 
 
 def dump(profile: Profile, metric: Metric | None = None) -> bytes:
-    """A profile as collapsed stacks, with its pools as roots."""
-    metric = metric or usual_metric(profile)
-    scale = 1_000_000 if profile.unit is Unit.SECONDS and metric is not Metric.SAMPLES else 1
+    """A profile as collapsed stacks, with its pools as roots.
+
+    Raises:
+        BadProfile: it does not have that number.
+    """
+    metric = chosen_metric(profile, metric)
+    scale = 1 if metric is Metric.SAMPLES else 1_000_000
     sums: defaultdict[str, float] = defaultdict(float)
     labels = [_clean(label_of(frame)) for frame in profile.frames]
     for entry in profile.entries:
