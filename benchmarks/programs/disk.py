@@ -70,5 +70,18 @@ def database(folder: str) -> None:
             connection.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (number, "x" * 500))
 
 
+def journal(folder: str) -> None:
+    """Writes and syncs more than a limit of memory holds: what fills it costs nothing to give up.
+
+    Not of the benchmark: a fixture of control groups is recorded of it.
+    """
+    with open(_path(folder, "journal"), "wb", buffering=0) as file:
+        ready()
+        while True:
+            file.write(b"x" * 65_536)
+            os.fsync(file.fileno())
+            file.seek(file.tell() % (128 * MEGABYTE))
+
+
 if __name__ == "__main__":
-    run({"synced": synced, "four": four, "cold": cold, "database": database})
+    run({"synced": synced, "four": four, "cold": cold, "database": database, "journal": journal})

@@ -1,9 +1,15 @@
 """Control groups of both versions: files as the kernel writes them, and what is missing."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from foretide.profiling.sampler import cgroup
-from foretide.profiling.window import Container
+from foretide.profiling.bound import Kind, bound
+from foretide.profiling.sampler import cgroup, read_windows
+from foretide.profiling.window import Container, Pressure
+
+RECORDED = Path(__file__).parents[1] / "fixtures" / "cgroup2"
 
 V2 = {
     "cpu.stat": "usage_usec 5000000\nnr_periods 100\nnr_throttled 40\nthrottled_usec 2500000\n",
@@ -76,3 +82,70 @@ def test_counters_are_told_as_their_growth_and_levels_as_they_stand():
     grown = cgroup.between(before, after)
     assert (grown.throttled_periods, grown.memory_usage, grown.memory_limit) == (5, 50, 100)
     assert grown.refaults is None
+
+
+def read_recorded(name):
+    """A real group's growth, and the window of its program that the sampler made meanwhile."""
+    folders = [str(RECORDED / name / moment) for moment in ("before", "after")]
+    before, after = (cgroup.read(cgroup.Places(2, *[folder] * 3)) for folder in folders)
+    (window,) = read_windows((RECORDED / name / "windows.txt").read_text().splitlines())
+    return cgroup.between(before, after), window
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("throttled", Kind.THROTTLING),
+        ("pressed", Kind.MEMORY_PRESSURE),
+        ("cached", Kind.DISK_IO),
+        ("calm", Kind.CPU),
+    ],
+)
+def test_recorded_groups_are_told_for_what_they_were(name, kind):
+    container, window = read_recorded(name)
+    assert bound([replace(window, container=container)]).kind is kind
+    # The sampler itself found the group, and said so on the spot.
+    assert window.container.version == 2
+    assert bound([window]).kind is kind
+
+
+@pytest.mark.parametrize("name", ["throttled", "pressed"])
+def test_it_is_the_groups_files_that_tell_of_a_limit(name):
+    _, window = read_recorded(name)
+    told = bound([replace(window, container=Container())]).kind
+    assert told not in (Kind.THROTTLING, Kind.MEMORY_PRESSURE)
+
+
+def test_recorded_throttling_has_its_quota_and_its_periods():
+    container, _ = read_recorded("throttled")
+    assert container.cpu_limit == 0.2
+    assert container.throttled_periods > 0.9 * container.periods > 80
+    assert container.cpu_seconds == pytest.approx(2.0, rel=0.15)
+    assert container.throttled_seconds > 5
+    assert container.memory_events == 0
+
+
+def test_recorded_pressure_has_its_stalls():
+    container, _ = read_recorded("pressed")
+    assert container.memory_limit == 48 << 20
+    assert container.memory_events > 1_000
+    assert container.major_faults > 1_000
+    assert container.refaults > 1_000
+    assert 1.0 < container.pressure.memory_full <= container.pressure.memory_some < 10.0
+    assert container.throttled_periods == 0
+
+
+def test_a_kernel_without_psi_tells_pressure_by_pages_read_again():
+    kinds = []
+    for name in ("pressed", "cached"):
+        container, window = read_recorded(name)
+        container = replace(container, pressure=Pressure())
+        kinds.append(bound([replace(window, container=container)]).kind)
+    assert kinds == [Kind.MEMORY_PRESSURE, Kind.DISK_IO]
+
+
+def test_a_limit_that_is_full_of_written_files_hurts_nobody():
+    container, _ = read_recorded("cached")
+    assert container.memory_events > 100
+    assert container.memory_usage > 0.99 * container.memory_limit
+    assert container.pressure.memory_some < 0.5
