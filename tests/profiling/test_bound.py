@@ -73,6 +73,23 @@ def test_workers_without_orders_are_idle_though_they_wait_like_those_at_a_lock(w
     assert kind(window(*parked)) is Kind.IDLE
 
 
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        f"app.py:consume:7;{LIBRARY}/threading.py:Condition.wait:355",
+        f"{LIBRARY}/multiprocessing/queues.py:Queue._feed:251;"
+        f"{LIBRARY}/threading.py:Condition.wait:355",
+    ],
+)
+def test_a_threads_own_function_that_waits_for_a_condition_is_idle(waiting, window, waits):
+    """What has started the thread is in the same file as the wait, and is no part of it."""
+    started = ";".join(
+        f"{LIBRARY}/threading.py:Thread.{name}:9"
+        for name in ("_bootstrap", "_bootstrap_inner", "run")
+    )
+    assert kind(window(waits("lock", f"{started};{waiting}"))) is Kind.IDLE
+
+
 def test_functions_are_known_by_what_they_stand_in_too(window, waits):
     """As py-spy tells them from Python 3.11 on."""
     get = f"worker:2;{LIBRARY}/queue.py:Queue.get:171;{LIBRARY}/threading.py:Condition.wait:355"

@@ -78,7 +78,7 @@ def _purpose(window: Window, stack: Sequence[int]) -> Purpose:
 
 def _of_lock(frames: Sequence[Frame], text: str) -> Purpose:
     """Of a stack that ends at a lock: the functions of the standard library around it tell."""
-    inner = [frame for frame in frames[-4:] if _inside(frame.file, "threading.py")]
+    inner = _innermost(frames)
     if inner and inner[0].own_name in _SEMAPHORE:
         return Purpose.HELD_UP
     if any(_named(frame, _PARKED) for frame in frames[-4:]):
@@ -87,6 +87,14 @@ def _of_lock(frames: Sequence[Frame], text: str) -> Purpose:
         # A condition or an event that somebody else sets.
         return Purpose.PARKED if inner[0].own_name == "wait" else Purpose.HELD_UP
     return Purpose.PARKED if any(order in text for order in _ORDERS) else Purpose.HELD_UP
+
+
+def _innermost(frames: Sequence[Frame]) -> Sequence[Frame]:
+    """The frames of `threading` that the wait is in, and not those that have started its thread."""
+    first = len(frames)
+    while first and _inside(frames[first - 1].file, "threading.py"):
+        first -= 1
+    return frames[first:]
 
 
 def _accepts(frames: Sequence[Frame], text: str) -> bool:
