@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from foretide.profiling.profile import Merging, Unit
-from foretide.profiling.report import clean, report, report_of, short_file
+from foretide.profiling.hotspots import hotspots
+from foretide.profiling.profile import Merging, Unit, merge
+from foretide.profiling.report import clean, ranking, report, report_of, short_file
 from foretide.profiling.window import Frame, ThreadState
 
 SITE = "/app/.venv/lib/python3.12/site-packages"
@@ -53,6 +54,16 @@ def test_too_little_is_told_and_not_ranked(window, thread):
     text = report([window(thread({"main;work:1": (20, 20)}, cpu=1.0))])
     assert "20 samples are too few" in text
     assert "work" not in text.split("Where the CPU time goes")[1].split("\n\n")[0].split("few")[0]
+
+
+def test_too_little_can_be_ranked_for_now_and_says_so(window, thread):
+    one = window(thread({"main;work:1": (20, 20)}, cpu=1.0))
+    found = hotspots([one], least=1)
+    assert [each.function.name for each in found.ranked] == ["work", "main"]
+    text = ranking(found, merge([one]))
+    assert "for now: it comes of 20 samples, 100 make it reliable" in text
+    assert re.search(r"\d\d\.\d – 100\.0 %", text)
+    assert "for now" not in ranking(hotspots([one] * 6), merge([one] * 6))
 
 
 def test_another_tools_samples_have_no_seconds():

@@ -92,15 +92,24 @@ class Hotspots:
     reason: str = ""
 
 
-def hotspots(windows: Sequence[Window], by: By = By.CPU, *, limit: int | None = None) -> Hotspots:
+def hotspots(
+    windows: Sequence[Window],
+    by: By = By.CPU,
+    *,
+    limit: int | None = None,
+    least: int = LEAST_SAMPLES,
+) -> Hotspots:
     """The hotspots of a workload's windows, all of them or the first `limit`.
+
+    `least`: how many samples there must be. With few the intervals are wide, and so what is first
+    may be last in a minute.
 
     Raises:
         BadProfile: there is no window.
     """
     weights = weigh(windows)
     units = [_unit(window, mine, by) for window, mine in zip(windows, weights, strict=True)]
-    return hotspots_of(merge(windows, weights), by, units=units, limit=limit)
+    return hotspots_of(merge(windows, weights), by, units=units, limit=limit, least=least)
 
 
 def hotspots_of(
@@ -109,6 +118,7 @@ def hotspots_of(
     *,
     units: Sequence[Mapping[Function, float]] = (),
     limit: int | None = None,
+    least: int = LEAST_SAMPLES,
 ) -> Hotspots:
     """The hotspots of a profile. `units`: what each window spent at each function's own lines."""
     stacks = [[profile.frames[index] for index in stack] for stack in profile.stacks]
@@ -121,7 +131,7 @@ def hotspots_of(
     seconds = costs.cpu_seconds if by is By.CPU else costs.wall_seconds
     left_out = sum(entry.wall for entry in profile.entries if idle[entry.stack])
     pareto = _pareto({name: _own(cost, by) for name, cost in costs.functions.items()})
-    reason = _reason(costs.samples, seconds, profile.seconds, by)
+    reason = _reason(costs.samples, least, seconds, profile.seconds, by)
     if reason:
         return Hotspots(by, (), (), pareto, seconds, left_out, costs.samples, reason)
     texts = {profile.frames[index]: text for index, text in profile.source.items()}
@@ -253,17 +263,17 @@ def _callers(
     }
 
 
-def _reason(samples: float, seconds: float, recorded: float, by: By) -> str:
+def _reason(samples: float, least: int, seconds: float, recorded: float, by: By) -> str:
     if seconds <= 0:
         what = "used no CPU time" if by is By.CPU else "did nothing but wait for work"
         return f"the threads that were seen {what}"
-    if 0 < samples < LEAST_SAMPLES:
+    if 0 < samples < least:
         # A long profile of a process that hardly works has few samples on the CPU, too.
-        needed = ceil(recorded * LEAST_SAMPLES / max(samples, 1))
+        needed = ceil(recorded * least / max(samples, 1))
         longer = f"for {needed} s" if recorded else "for longer"
         seen = f"{samples:.0f} samples are" if round(samples) != 1 else "1 sample is"
         return (
-            f"{seen} too few to rank anything, at least {LEAST_SAMPLES} are "
+            f"{seen} too few to rank anything, at least {least} are "
             f"needed: record {longer}, or under load"
         )
     return ""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from .attribution import Function
 from .bound import Bound, Kind, bound
-from .hotspots import By, GroupShare, Hotspot, Hotspots, hotspots, hotspots_of
+from .hotspots import LEAST_SAMPLES, By, GroupShare, Hotspot, Hotspots, hotspots, hotspots_of
 from .idle import is_idle
 from .profile import Profile, Unit, merge
 from .window import ThreadState, Window
@@ -123,6 +123,10 @@ def ranking(found: Hotspots, profile: Profile) -> str:
         lines[0] += f", {amount(found.idle_seconds, profile.unit)} of idle threads left out"
     if found.reason:
         return "\n".join([*lines, f"  {found.reason}"])
+    if 0 < found.samples < LEAST_SAMPLES:
+        lines.append(
+            f"  for now: it comes of {found.samples:.0f} samples, {LEAST_SAMPLES} make it reliable"
+        )
     lines.append(f"  {'self':>7}  {'95 % interval':>15}  {'total':>7}  function")
     lines += [_row(one) for one in found.ranked if one.self_share >= _FEW or one is found.ranked[0]]
     pareto = found.pareto

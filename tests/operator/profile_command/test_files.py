@@ -104,7 +104,9 @@ BAD = {
     "too fast": (("report", "1", "--rate", "9999"), "process 1|between 0.5 and 1000"),
     "no requests": (("compare", "a", "b", "--requests", "5,zero"), "two numbers above 0"),
     "none to show": (("report", "a", "--limit", "0"), "--limit"),
-    "a folder that cannot be": (("flame", "1", "-o", "/proc/none/x.html"), "cannot write"),
+    "a folder that is not there": (("flame", "1", "-o", "none/x.html"), "there is no folder none"),
+    "a folder for a file": (("flame", "1", "-o", "."), "cannot write .: Is a directory"),
+    "no view": (("top", "1", "--count", "0"), "--count must be 1"),
 }
 
 

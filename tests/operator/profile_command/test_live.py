@@ -1,7 +1,12 @@
 """`foretide profile` on a running process: a real one, with the real py-spy."""
 
+import contextlib
+import os
+import re
+import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -24,7 +29,34 @@ while True:
     hot()
     cool()
 """
+FORKS = """
+import os, signal
+def in_child():
+    while True:
+        sum(range(1000))
+for _ in range(2):
+    if not os.fork():
+        in_child()
+print("ready", flush=True)
+signal.pause()
+"""
 pytestmark = pytest.mark.slow
+
+
+@contextlib.contextmanager
+def parent_of_two():
+    """A process with two children at work, in a process group of their own."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKS], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert parent.stdout.readline() == "ready\n"
+        if (refusal := can_attach(parent.pid)) is not None:
+            pytest.skip(str(refusal))
+        yield parent
+    finally:
+        os.killpg(parent.pid, signal.SIGKILL)
+        parent.wait()
 
 
 @pytest.fixture
@@ -56,6 +88,34 @@ def test_top_shows_what_runs(profile, program):
     assert status == 0
     assert f"process {program.pid}" in out
     assert "Where the CPU time goes" in out
+
+
+def test_top_ranks_what_little_it_has_seen_and_says_so(profile, program):
+    _, out, _ = profile("top", program.pid, "--every", 1, "--count", 1)
+    assert "for now: it comes of" in out
+    assert "hot (<string>)" in out
+
+
+def test_a_program_that_ends_early_is_reported(profile, program, tmp_path):
+    path = tmp_path / "a.ftp"
+    ending = threading.Timer(4.0, program.kill)
+    ending.start()
+    status, out, err = profile("record", program.pid, "--seconds", 30, "-o", path)
+    ending.join()
+    assert status == 0
+    assert re.search(rf"process {program.pid} has ended: [123] s of it are kept", err)
+    assert f"{path}: " in out
+    assert profile("report", path)[0] == 0
+
+
+def test_top_shows_children_too(profile, tmp_path):
+    with parent_of_two() as parent:
+        status, out, _ = profile("top", parent.pid, "--children", "--every", 1, "--count", 1)
+        assert status == 0
+        assert f"process {parent.pid} and 2 more" in out
+        assert "in_child" in out
+        _, _, err = profile("top", parent.pid, "--every", 1, "--count", 1)
+        assert "has 2 Python children" in err
 
 
 def test_the_cost_of_short_windows_leaves_top_its_samples():

@@ -38,7 +38,7 @@ def forked(run):
 def test_workers_are_found_and_sampled_side_by_side(forked):
     _, workers = forked
     assert len(workers) == 2
-    windows = list(sample_all(lambda _: workers, seconds=0.5, rounds=1, budget=GENEROUS))
+    (windows,) = sample_all(lambda _: workers, seconds=0.5, rounds=1, budget=GENEROUS)
     assert {window.pid for window in windows} == set(workers)
     first, second = windows
     assert abs(first.started_at - second.started_at) < 2.0
@@ -49,7 +49,7 @@ def test_workers_are_found_and_sampled_side_by_side(forked):
 @pytest.mark.slow
 def test_process_that_cannot_be_sampled_is_passed_over(forked):
     _, workers = forked
-    windows = list(sample_all(lambda _: [2**22 + 1, workers[0]], seconds=0.4, rounds=1))
+    (windows,) = sample_all(lambda _: [2**22 + 1, workers[0]], seconds=0.4, rounds=1)
     assert [window.pid for window in windows] == [workers[0]]
 
 
@@ -58,7 +58,7 @@ def test_one_that_ends_within_a_round_leaves_its_whole_seconds(forked):
     _, workers = forked
     ending = threading.Timer(3.0, os.kill, [workers[0], signal.SIGKILL])
     ending.start()
-    windows = list(sample_all(lambda _: workers, seconds=4, rounds=1, budget=GENEROUS))
+    (windows,) = sample_all(lambda _: workers, seconds=4, rounds=1, budget=GENEROUS)
     ending.join()
     assert [window.pid for window in windows] == workers
     ended, went_on = windows

@@ -82,6 +82,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     top.add_argument("--count", type=int, metavar="N", help="end after so many views")
     _add_rate(top)
+    _add_children(top)
     top.set_defaults(run=profile_live.top)
 
     flame = actions.add_parser(
@@ -157,6 +158,10 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="how long to sample a PID (default: %(default)g)",
     )
     _add_rate(parser)
+    _add_children(parser)
+
+
+def _add_children(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--children",
         action="store_true",

@@ -116,13 +116,16 @@ def convert(options: argparse.Namespace) -> int:
 def check_writable(path: Path | None) -> None:
     """See that a file can be written, before half a minute is spent for it.
 
+    No folder is made for it: one that is not there is a slip more often than a wish.
+
     Raises:
         Refused: it cannot.
     """
     if path is None:
         return
+    if not path.parent.is_dir():
+        raise Refused(f"cannot write {path}: there is no folder {path.parent}, make it first")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         was_there = path.exists()
         path.open("ab").close()
         if not was_there:

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .profile_running import running
-from .profile_sampling import check_pid, live_budget, windows_of_pid
+from .profile_sampling import (
+    check_pid,
+    children_of,
+    live_budget,
+    rounds_of_pid,
+    tell_of_children,
+    windows_of_pid,
+)
 from .telling import Refused
 
 if TYPE_CHECKING:
@@ -47,19 +54,25 @@ def record(options: argparse.Namespace) -> int:
 @running
 def top(options: argparse.Namespace) -> int:
     """Show where the time goes, until Ctrl-C."""
-    from foretide.profiling.sampler import sample
+    from foretide.profiling.sampler import PySpyError
+    from foretide.profiling.sampler.several import NothingToSample
 
-    if not 0.5 <= options.every <= 60 or options.last < options.every:
+    pid, every, children = options.pid, options.every, options.children
+    if not 0.5 <= every <= 60 or options.last < every:
         raise Refused("--every wants 0.5 to 60 seconds, and --last no less than that")
-    check_pid(options.pid)
-    kept: deque[Window] = deque(maxlen=max(1, round(options.last / options.every)))
+    if options.count is not None and options.count < 1:
+        raise Refused("--count must be 1 at least")
+    check_pid(pid)
+    if not children:
+        tell_of_children(pid)
+    processes = 1 + len(children_of(pid)) if children else 1
+    budget = live_budget(options.rate, every, processes)
+    kept: deque[tuple[Window, ...]] = deque(maxlen=max(1, round(options.last / every)))
     shown = 0
-    budget = live_budget(options.rate, options.every)
-    windows = sample(options.pid, seconds=options.every, budget=budget)
-    print(f"foretide: sampling process {options.pid}, Ctrl-C ends it", file=sys.stderr)
+    print(f"foretide: sampling process {pid}, Ctrl-C ends it", file=sys.stderr)
     try:
-        for window in windows:
-            kept.append(window)
+        for windows in rounds_of_pid(pid, every, budget, children=children):
+            kept.append(windows)
             view = _view(tuple(kept), options.by)
             print(f"{_CLEAR if sys.stdout.isatty() else ''}{view}", flush=True)
             shown += 1
@@ -67,26 +80,34 @@ def top(options: argparse.Namespace) -> int:
                 return 0
     except KeyboardInterrupt:
         return 0
+    except (PySpyError, NothingToSample) as error:
+        raise Refused(f"process {pid} could not be sampled: {error}") from None
     if not shown:
-        raise Refused(f"process {options.pid} ended")
-    print(f"foretide: process {options.pid} has ended", file=sys.stderr)
+        raise Refused(f"process {pid} ended before there was anything to show")
+    print(f"foretide: process {pid} has ended", file=sys.stderr)
     return 0
 
 
-def _view(windows: "tuple[Window, ...]", by: str) -> str:
+def _view(rounds: "tuple[tuple[Window, ...], ...]", by: str) -> str:
     from foretide.profiling.hotspots import By, hotspots
     from foretide.profiling.profile import merge
     from foretide.profiling.report import clean, ranking
 
-    newest = windows[-1]
+    newest = rounds[-1]
     lines, columns = _size()
-    seconds = sum(window.seconds for window in windows)
+    windows = [window for windows in rounds for window in windows]
+    seconds = sum(max(window.seconds for window in windows) for windows in rounds)
     profile = merge(windows)
-    found = hotspots(windows, By(by), limit=max(3, (lines - 8) // 2))
+    # A list that may change is more use than none: each view is one of many.
+    found = hotspots(windows, By(by), limit=max(3, (lines - 8) // 2), least=1)
+    others = "" if len(newest) == 1 else f" and {len(newest) - 1} more"
+    threads = sum(len(window.threads) for window in newest)
+    rate = sum(window.rate for window in newest) / len(newest)
     head = (
-        f"{time.strftime('%H:%M:%S')}  {clean(newest.command)}  (process {newest.pid})\n"
+        f"{time.strftime('%H:%M:%S')}  {clean(newest[0].command)}  "
+        f"(process {newest[0].pid}{others})\n"
         f"the last {seconds:.0f} s: {(profile.cpu + profile.native_cpu_seconds) / seconds:.2f} "
-        f"cores, {len(newest.threads)} threads, {newest.rate:.1f} Hz"
+        f"cores, {threads} thread{'s' if threads != 1 else ''}, {rate:.1f} Hz"
     )
     text = f"{head}\n\n{ranking(found, profile)}"
     if not sys.stdout.isatty():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .progress import Bar
+from .progress import Clock
 from .telling import Refused
 
 if TYPE_CHECKING:
@@ -49,16 +49,17 @@ def budget_of(rate: float) -> "Budget":
     return Budget(rate=rate)
 
 
-def live_budget(rate: float, seconds: float) -> "Budget":
-    """The usual one, with as many more cores as short windows of `seconds` cost by their number.
+def live_budget(rate: float, seconds: float, processes: int = 1) -> "Budget":
+    """The usual one, with as many more cores as short windows of `seconds` cost by their number,
+    for each of `processes`.
 
-    What the process may be stopped for stays as it is.
+    What a process may be stopped for stays as it is.
 
     Raises:
         Refused: no sampler could do that.
     """
     usual = budget_of(rate)
-    return replace(usual, cores=usual.cores + _EACH_WINDOW / seconds)
+    return replace(usual, cores=usual.cores + processes * _EACH_WINDOW / seconds)
 
 
 def windows_of_pid(
@@ -74,37 +75,68 @@ def windows_of_pid(
 
     if not 1 <= seconds <= _LONGEST:
         raise Refused("--seconds must be between 1 and 86400")
+    budget = budget_of(rate)
     check_pid(pid)
-    others = _children_of(pid)
-    if others and not children:
-        print(
-            f"foretide: process {pid} has {len(others)} Python children, such as a server's "
-            "workers: --children samples them, too",
-            file=sys.stderr,
-        )
+    if not children:
+        tell_of_children(pid)
     number = max(1, round(seconds / WINDOW_SECONDS))
+    length = seconds / number
     taken: list[Window] = []
+    done = 0.0
+    ended = True  # unless it is we who end it
+    label = f"sampling process {pid}{' and its children' if children else ''}, Ctrl-C ends it"
     try:
-        with Bar() as bar:
-            label = f"sampling process {pid}, Ctrl-C ends it early"
-            bar(0, number, label)
-            for window in _stream(pid, seconds / number, number, rate, children):
-                taken.append(window)
-                rounds = len({one.started_at // (seconds / number) for one in taken})
-                bar(min(number, rounds), number, label)
+        with Clock(seconds, label) as clock:
+            clock(done, length)
+            for windows in rounds_of_pid(pid, length, budget, number=number, children=children):
+                taken += windows
+                done += max(window.seconds for window in windows)
+                clock(done, done + length)
     except KeyboardInterrupt:
         if not taken:
             raise
+        ended = False
     except (PySpyError, NothingToSample, FileNotFoundError) as error:
         if not taken:
             raise Refused(f"process {pid} could not be sampled: {error}") from None
         print(f"foretide: the sampling ended early: {error}", file=sys.stderr)
+        ended = False
     if not taken:
         raise Refused(
             f"process {pid} ended before a whole second of it was seen: "
             "give it more to do, and record that"
         )
+    if ended and done < seconds - 0.5:
+        told = f"foretide: process {pid} has ended: {done:.0f} s of it are kept"
+        print(told, file=sys.stderr)
     return tuple(taken)
+
+
+def rounds_of_pid(
+    pid: int, seconds: float, budget: "Budget", *, number: int | None = None, children: bool = False
+) -> "Iterator[tuple[Window, ...]]":
+    """Windows of `seconds` of a process, with those of its Python children if asked, until it ends.
+
+    Raises:
+        PySpyError, NothingToSample, FileNotFoundError: it cannot be sampled.
+    """
+    from foretide.profiling.sampler import sample
+    from foretide.profiling.sampler.find import lives
+    from foretide.profiling.sampler.several import NothingToSample, sample_all
+
+    if not children:
+        for window in sample(pid, seconds=seconds, windows=number, budget=budget):
+            yield (window,)
+        return
+
+    def choose(_: int) -> list[int]:
+        return [pid, *children_of(pid)] if lives(pid) else []
+
+    try:
+        yield from sample_all(choose, seconds=seconds, rounds=number, budget=budget)
+    except NothingToSample:
+        if lives(pid):
+            raise
 
 
 def open_source(
@@ -124,22 +156,18 @@ def open_source(
     return read_file(path)
 
 
-def _stream(
-    pid: int, seconds: float, number: int, rate: float, children: bool
-) -> "Iterator[Window]":
-    from foretide.profiling.sampler import sample
-    from foretide.profiling.sampler.several import sample_all
-
-    budget = budget_of(rate)
-    if not children:
-        return sample(pid, seconds=seconds, windows=number, budget=budget)
-    return sample_all(
-        lambda _: [pid, *_children_of(pid)], seconds=seconds, rounds=number, budget=budget
-    )
-
-
-def _children_of(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
     """Python processes that descend from it."""
     from foretide.profiling.sampler.find import family, python_processes
 
     return [one.pid for one in python_processes() if one.pid != pid and pid in family(one.pid)]
+
+
+def tell_of_children(pid: int) -> None:
+    others = len(children_of(pid))
+    if others:
+        print(
+            f"foretide: process {pid} has {others} Python child{'ren' if others > 1 else ''}, such "
+            f"as a server's workers: --children samples {'them' if others > 1 else 'it'}, too",
+            file=sys.stderr,
+        )

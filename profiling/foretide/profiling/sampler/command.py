@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ..window import Window
 from .budget import Budget
@@ -51,7 +52,7 @@ def _windows(options: argparse.Namespace, budget: Budget) -> Iterator[Window]:
         found = python_processes(options.container_id)
         return [each.pid for each in turn(found, options.processes, number)]
 
-    return sample_all(
+    rounds = sample_all(
         choose,
         seconds=options.seconds,
         rounds=options.windows,
@@ -59,6 +60,7 @@ def _windows(options: argparse.Namespace, budget: Budget) -> Iterator[Window]:
         labels=labels,
         variables=options.locals,
     )
+    return chain.from_iterable(rounds)
 
 
 def _pair(text: str) -> str:

@@ -50,6 +50,12 @@ def turn(processes: Sequence[Found], number: int, at: int) -> list[Found]:
     return [processes[(start + offset) % len(processes)] for offset in range(number)]
 
 
+def lives(pid: int) -> bool:
+    """Is there such a process, and more of it than the entry that it leaves behind?"""
+    text = procfs.read_or_none(f"/proc/{pid}/stat")
+    return bool(text) and procfs.parse_stat(text or b"").state not in ("Z", "X")
+
+
 def is_python(pid: int) -> bool:
     """Has it an interpreter in its memory, or in its name where its memory may not be seen?"""
     try:

@@ -24,9 +24,10 @@ def sample_all(
     budget: Budget | None = None,
     labels: Mapping[str, str] | None = None,
     variables: bool = False,
-) -> Iterator[Window]:
-    """Windows of those processes that `choose` names for the round of this number, counted from 0.
-    Those in which a process ends, or Ctrl-C comes, are as long as they have whole parts.
+) -> Iterator[tuple[Window, ...]]:
+    """Round by round the windows of those processes that `choose` names for the round of this
+    number, counted from 0. Those in which a process ends, or Ctrl-C comes, are as long as they
+    have whole parts.
 
     What the sampler may use of the CPU is for all of them together; how long one may stand still
     is for each. A process that cannot be sampled is passed over.
@@ -53,12 +54,17 @@ def sample_all(
                     samplers.append(known[pid])
                 except OSError as error:
                     complaints.append(f"{pid}: {error.strerror}")
-            taken = 0
-            for window in _round(samplers, complaints):
-                taken += 1
-                yield window
+            taken: list[Window] = []
+            try:
+                for window in _round(samplers, complaints):
+                    taken.append(window)  # noqa: PERF402 - to be kept where Ctrl-C comes
+            except KeyboardInterrupt:
+                if taken:
+                    yield tuple(taken)
+                raise
             if not taken:
                 raise NothingToSample("; ".join(complaints) or "there is no process to sample")
+            yield tuple(taken)
             known = {pid: each for pid, each in known.items() if each.target.lives()}
             number += 1
     finally:
