@@ -110,7 +110,7 @@ async def _windows(cluster: "KubernetesCluster", options: argparse.Namespace) ->
     settings = ProfilingSettings.model_validate(given)
     door = KubernetesPods(cluster)
     actor = Actor(door, lambda: settings, lambda: True, time.time)
-    collector = Collector(door, lambda member, pod, windows: None, time.time)
+    collector = Collector(door, lambda member, pod, windows: None)
     deadline = time.monotonic() + options.seconds + _PATIENCE
     said = ""
     while True:

@@ -76,7 +76,7 @@ def assemble(
         cluster=cluster,
         pods=pods,
         actor=Actor(pods, lambda: settings.current.profiling, may_write, clock),
-        collector=Collector(pods, sink, clock),
+        collector=Collector(pods, sink),
         comparer=Comparer(baselines, sources, think),
         telemetry=telemetry,
         announce=announce,

@@ -11,12 +11,11 @@ from foretide.profiling.window import Window
 from ..cluster import ClusterError
 from .door import Pods
 from .facts import OursFacts, PodFacts
+from .log_lines import Line, Place
 from .member import Member
 
 logger = logging.getLogger(__name__)
 
-# A line is written when its window ends, so that what was read before may come again: seconds.
-_OVERLAP = 3.0
 _AT_ONCE = 8
 
 # Told of new windows, with the pod that they are of.
@@ -26,10 +25,9 @@ Sink = Callable[[Member, PodFacts, Sequence[Window]], None]
 class Collector:
     """Reads logs, each from where it was read to."""
 
-    def __init__(self, pods: Pods, sink: Sink, clock: Callable[[], float]) -> None:
+    def __init__(self, pods: Pods, sink: Sink) -> None:
         self._pods = pods
         self._sink = sink
-        self._clock = clock
 
     async def collect(self, member: Member, pods: Iterable[PodFacts]) -> list[str]:
         """Read what is new in the logs of these pods; what could not be read, in sentences."""
@@ -53,15 +51,16 @@ class Collector:
 
     def _is_read(self, member: Member, pod: PodFacts, ours: OursFacts) -> bool:
         """Whether a log that has ended was read to its end: nothing comes after that."""
-        return member.from_pod(pod.uid, pod.name).read_to.get(ours.name) == float("inf")
+        return ours.name in member.from_pod(pod.uid, pod.name).read_to_end
 
     async def _read(self, member: Member, pod: PodFacts, ours: OursFacts) -> None:
         from_pod = member.from_pod(pod.uid, pod.name)
-        asked_at = self._clock()
-        since = from_pod.read_to.get(ours.name)
-        lines, complete = await self._pods.log(pod.namespace, pod.name, ours.name, since=since)
+        place = from_pod.read_to.get(ours.name, Place())
+        lines, complete = await self._pods.log(
+            pod.namespace, pod.name, ours.name, since=place.since
+        )
         # Some tens of kB a window are unpacked: not while the event loop waits.
-        windows, events = await asyncio.to_thread(_parse, lines)
+        windows, events = await asyncio.to_thread(_parse, place.new(lines))
         # Others' runs are theirs, and those before this one are in the store: sent again they would
         # be there twice.
         own = [it for it in windows if it.labels.get("run") == member.run]
@@ -70,14 +69,11 @@ class Collector:
         target = pod.container(ours.target or (member.spec.container if member.spec else None))
         if target is not None:
             member.learn_users(target.image, events)
-        if not complete:
-            newest = [it.started_at + it.seconds for it in windows] + [it.at for it in events]
-            # Where nothing is new in so much, it is passed over: there is no end to it otherwise.
-            if newest and max(newest) - _OVERLAP > (since or 0.0):
-                from_pod.read_to[ours.name] = max(newest) - _OVERLAP
-                return
-        from_pod.read_to[ours.name] = float("inf") if ours.ended else asked_at - _OVERLAP
+        from_pod.read_to[ours.name] = place.after(lines, complete=complete)
+        if complete and ours.ended:
+            from_pod.read_to_end.add(ours.name)
 
 
-def _parse(lines: list[str]) -> tuple[list[Window], list[Event]]:
-    return list(read_windows(lines)), list(read_events(lines))
+def _parse(lines: list[Line]) -> tuple[list[Window], list[Event]]:
+    texts = [line.text for line in lines]
+    return list(read_windows(texts)), list(read_events(texts))

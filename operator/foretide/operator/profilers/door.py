@@ -20,6 +20,7 @@ from ..api.predictivescaler import ScaleTargetRef
 from ..cluster import ClusterError, KubernetesCluster
 from ..conditions import timestamp
 from . import rollout
+from .log_lines import Line, read_lines
 
 Json = dict[str, Any]
 
@@ -55,9 +56,11 @@ class Pods(Protocol):
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> tuple[list[str], bool]:
-        """The lines of a container's log, from a moment (Unix seconds) on, and whether these are
-        all: of a long one the oldest come.
+    ) -> tuple[list[Line], bool]:
+        """The lines of a container's log, and whether these are all: of a long one the oldest come.
+
+        `since` is the second from which on they were written, by the clock of the pod's node: ours
+        may differ. So it is taken from a line that was read before.
         """
         ...
 
@@ -116,16 +119,19 @@ class KubernetesPods:
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> tuple[list[str], bool]:
+    ) -> tuple[list[Line], bool]:
         """See `Pods`."""
-        wanted = {"container": container, "limitBytes": str(_LONGEST_LOG)}
+        wanted = {
+            "container": container,
+            "limitBytes": str(_LONGEST_LOG),
+            "timestamps": "true",
+        }
         if since is not None:
             wanted["sinceTime"] = timestamp(since)
         text = await self._cluster.text(f"{_pod(namespace, pod)}/log?{urlencode(wanted)}")
-        lines = text.splitlines()
         if len(text) < _LONGEST_LOG:  # of what we print each character is one byte
-            return lines, True
-        return lines[:-1], False  # the last one may have been cut
+            return list(read_lines(text)), True
+        return list(read_lines(text.rpartition("\n")[0])), False  # the last one may have been cut
 
     async def order(self, namespace: str, pod: str, container: str, text: str) -> str:
         """See `Pods`."""

@@ -17,6 +17,7 @@ from foretide.store.profiles import Target
 from ..api.profiler import ProfilerMode, ProfilerSpec
 from ..conditions import parse_timestamp
 from ..settings import explain
+from .log_lines import Place
 from .plan import Returned
 from .routes import Refusal
 
@@ -32,12 +33,15 @@ ASK_AGAIN = 300.0
 
 @dataclass(slots=True)
 class FromPod:
-    """What has come back from one pod. `read_to` is by container: Unix seconds, the log's end."""
+    """What has come back from one pod. `read_to` is how far each container's log was read, and
+    `read_to_end` has those of which nothing comes any more.
+    """
 
     name: str
     windows: deque[Window] = field(default_factory=lambda: deque(maxlen=MOST_WINDOWS))
     events: dict[str, deque[Event]] = field(default_factory=dict)
-    read_to: dict[str, float] = field(default_factory=dict)
+    read_to: dict[str, Place] = field(default_factory=dict)
+    read_to_end: set[str] = field(default_factory=set)
     ordered: str = ""
     deaf: set[str] = field(default_factory=set)
     refusal: Refusal | None = None

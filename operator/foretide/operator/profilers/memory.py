@@ -8,6 +8,7 @@ from typing import Any
 from ..api.predictivescaler import ScaleTargetRef
 from ..cluster import ClusterError
 from .door import Pods
+from .log_lines import Line
 
 Json = dict[str, Any]
 
@@ -89,11 +90,14 @@ class MemoryPods(Pods):
 
     async def log(
         self, namespace: str, pod: str, container: str, *, since: float | None
-    ) -> tuple[list[str], bool]:
-        """See `Pods`. All of the log comes each time, or its first `longest_log` lines."""
+    ) -> tuple[list[Line], bool]:
+        """See `Pods`. At most `longest_log` lines come; each took a second of the node's time,
+        which began in 1970.
+        """
         self._reach()
         self.read_since.append(since)
-        lines = self.logs[pod, container]
+        written = [Line(float(at), it) for at, it in enumerate(self.logs[pod, container])]
+        lines = [line for line in written if since is None or line.at >= since]
         return lines[: self.longest_log], len(lines) <= self.longest_log
 
     async def order(self, namespace: str, pod: str, container: str, text: str) -> str:
