@@ -121,6 +121,19 @@ def test_what_a_file_counts_is_known_when_it_is_read_again(window, thread, kind)
     assert samples.cpu == 0
 
 
+def test_one_stack_of_ours_is_not_taken_for_one_look(window, thread):
+    profile = merge([window(thread({"main:1;work:2": (200, 200)}, cpu=5.0))])
+    assert speedscope.load(speedscope.dump(profile)).samples == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Format if kind is not Format.FORETIDE])
+def test_counts_go_on_to_every_format_as_they_are(kind):
+    back = read_data(write_profile(collapsed.load(b"main;work 5000000\nmain 3\n"), kind))
+    assert back.unit is Unit.SAMPLES
+    assert back.samples == pytest.approx(5_000_003)
+    assert back.counts_something_else
+
+
 @pytest.mark.parametrize("form", [speedscope, chrome, collapsed])
 def test_a_number_that_a_profile_does_not_have_is_not_written(form):
     only_wall, only_counts = Merging(), Merging()

@@ -76,6 +76,17 @@ def test_another_tools_samples_have_no_seconds():
     assert " s of profile" not in text
 
 
+def test_counts_that_are_too_many_for_samples_have_no_interval():
+    merging = Merging()
+    stack = merging.stack([Frame("main", "a.py", 1)])
+    merging.add(stack, state=ThreadState.UNKNOWN, wall=5e6, samples=5e6)
+    text = report_of(merging.profile(unit=Unit.SAMPLES))
+    assert "Where the counts are (5,000,000 counts)" in text
+    assert "too much for samples" in text
+    assert not re.search(r"\d – \d", text)
+    assert "samples," not in text
+
+
 def test_it_says_what_a_file_with_one_number_does_not_hold():
     def of(**told):
         merging = Merging()

@@ -135,7 +135,8 @@ def hotspots_of(
     if reason:
         return Hotspots(by, (), (), pareto, seconds, left_out, costs.samples, reason)
     texts = {profile.frames[index]: text for index, text in profile.source.items()}
-    spread = _Spread(units, costs.samples)
+    samples = 0.0 if profile.counts_something_else else costs.samples
+    spread = _Spread(units, samples)
     made = [
         _hotspot(name, cost, by, seconds, spread)
         for name, cost in costs.functions.items()
@@ -151,7 +152,7 @@ def hotspots_of(
         for one in made[:limit]
     )
     groups = _groups(profile, ranked, stacks, by)
-    return Hotspots(by, found, groups, pareto, seconds, left_out, costs.samples)
+    return Hotspots(by, found, groups, pareto, seconds, left_out, samples)
 
 
 class _Spread:

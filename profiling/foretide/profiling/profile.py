@@ -13,6 +13,9 @@ from .states import waits
 from .weights import Weight, native_cpu_seconds, pool_of, weigh
 from .window import Frame, ThreadState, Window
 
+# More than this a file does not hold; and of so many, chance would take nothing away.
+_MOST_SAMPLES = 1_000_000
+
 
 class Unit(StrEnum):
     """What a profile's times are: seconds, or counts of samples at an unknown rate."""
@@ -81,6 +84,11 @@ class Profile:
     def only_cpu(self) -> bool:
         """Does it hold CPU time and no other, as some tools' files do? `wall` is the same then."""
         return self.cpu > 0 and all(entry.wall == entry.cpu for entry in self.entries)
+
+    @property
+    def counts_something_else(self) -> bool:
+        """Are the counts of a file, taken for samples, too many for that? Microseconds are."""
+        return self.unit is Unit.SAMPLES and self.samples > _MOST_SAMPLES
 
     @property
     def samples(self) -> float:

@@ -61,9 +61,14 @@ def report_of(profile: Profile, *, limit: int = 15) -> str:
 def _missing(profile: Profile) -> str:
     """What is not known of a profile whose file holds one number for each stack."""
     if profile.unit is Unit.SAMPLES:
+        if profile.counts_something_else:
+            return (
+                "It does not say what it counts. It is too much for samples; "
+                "Foretide writes CPU time\nas microseconds in collapsed stacks."
+            )
         return (
-            "Its counts are taken for samples. If they are something else, such as the\n"
-            "microseconds of our collapsed stacks, the shares are right, and the intervals are not."
+            "Its counts are taken for samples: if they are something else, "
+            "the shares are right,\nand the intervals are not."
         )
     if profile.only_cpu:
         return "It holds CPU time alone: how long threads waited, and for what, is not in it."
@@ -84,7 +89,7 @@ def introduction(profile: Profile) -> str:
     told = []
     if profile.unit is Unit.SECONDS and profile.seconds:
         told.append(f"{profile.seconds:,.0f} s of profile")
-    if profile.samples:
+    if profile.samples and not profile.counts_something_else:
         at = f" at {profile.rate:.1f} Hz" if profile.rate else ""
         told.append(f"{profile.samples:,.0f} samples{at}")
     if profile.started_at:
@@ -115,12 +120,14 @@ def ranking(found: Hotspots, profile: Profile) -> str:
     """The hotspots as a table, with the Pareto sentence and whose work it is."""
     clock = found.by is By.WALL
     title = "Where the time goes on the clock" if clock else "Where the CPU time goes"
+    what = ""
     if profile.unit is Unit.SAMPLES:
-        title = "Where the samples are"
-    spent = amount(found.seconds, profile.unit)
+        what = "counts" if profile.counts_something_else else "samples"
+        title = f"Where the {what} are"
+    spent = amount(found.seconds, what)
     lines = [f"{title} ({spent})" if found.seconds > 0 else title]
     if clock and found.idle_seconds > 0:
-        lines[0] += f", {amount(found.idle_seconds, profile.unit)} of idle threads left out"
+        lines[0] += f", {amount(found.idle_seconds, what)} of idle threads left out"
     if found.reason:
         return "\n".join([*lines, f"  {found.reason}"])
     if 0 < found.samples < LEAST_SAMPLES:
@@ -141,10 +148,10 @@ def ranking(found: Hotspots, profile: Profile) -> str:
     return "\n".join(lines)
 
 
-def amount(spent: float, unit: Unit = Unit.SECONDS) -> str:
-    """Seconds or samples, with as many digits as mean something."""
-    if unit is Unit.SAMPLES:
-        return f"{spent:,.0f} samples"
+def amount(spent: float, what: str = "") -> str:
+    """Seconds, or so many of `what`, with as many digits as mean something."""
+    if what:
+        return f"{spent:,.0f} {what}"
     return f"{spent:,.1f} s" if spent >= 1 else f"{spent * 1000:,.0f} ms"
 
 

@@ -43,7 +43,10 @@ def record(options: argparse.Namespace) -> int:
     )
     write(path, write_profile(windows, kind))
     samples = sum(one.count for window in windows for one in window.samples)
-    print(f"{path}: {sum(one.seconds for one in windows):.0f} s, {samples} samples")
+    processes = len({one.pid for one in windows})
+    told = f"{sum(one.seconds for one in windows):.0f} s"
+    told += f" of {processes} processes together" if processes > 1 else ""
+    print(f"{path}: {told}, {samples} samples")
     if samples < LEAST_SAMPLES:
         print("That is little: record for longer, or under load.")
     if kind is Format.FORETIDE:
@@ -66,7 +69,7 @@ def top(options: argparse.Namespace) -> int:
     if not children:
         tell_of_children(pid)
     processes = 1 + len(children_of(pid)) if children else 1
-    budget = live_budget(options.rate, every, processes)
+    budget = live_budget(options.rate, every, processes=processes)
     kept: deque[tuple[Window, ...]] = deque(maxlen=max(1, round(options.last / every)))
     shown = 0
     print(f"foretide: sampling process {pid}, Ctrl-C ends it", file=sys.stderr)

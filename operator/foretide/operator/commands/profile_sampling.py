@@ -36,8 +36,8 @@ def check_pid(pid: int) -> None:
         raise Refused(str(refusal).rstrip("."))
 
 
-def budget_of(rate: float) -> "Budget":
-    """The usual budget, at another rate.
+def budget_of(rate: float, processes: int = 1) -> "Budget":
+    """The usual budget at another rate, for each of so many processes.
 
     Raises:
         Refused: no sampler could do that.
@@ -46,7 +46,8 @@ def budget_of(rate: float) -> "Budget":
 
     if not 0.5 <= rate <= 1000:
         raise Refused("--rate must be between 0.5 and 1000 Hz")
-    return Budget(rate=rate)
+    one = Budget(rate=rate)
+    return replace(one, cores=processes * one.cores)
 
 
 def live_budget(rate: float, seconds: float, processes: int = 1) -> "Budget":
@@ -58,7 +59,7 @@ def live_budget(rate: float, seconds: float, processes: int = 1) -> "Budget":
     Raises:
         Refused: no sampler could do that.
     """
-    usual = budget_of(rate)
+    usual = budget_of(rate, processes)
     return replace(usual, cores=usual.cores + processes * _EACH_WINDOW / seconds)
 
 
@@ -75,10 +76,11 @@ def windows_of_pid(
 
     if not 1 <= seconds <= _LONGEST:
         raise Refused("--seconds must be between 1 and 86400")
-    budget = budget_of(rate)
+    budget_of(rate)
     check_pid(pid)
     if not children:
         tell_of_children(pid)
+    budget = budget_of(rate, 1 + len(children_of(pid)) if children else 1)
     number = max(1, round(seconds / WINDOW_SECONDS))
     length = seconds / number
     taken: list[Window] = []

@@ -82,6 +82,7 @@ def read(plain: Any) -> Profile:
         raise BadProfile("it counts bytes, and neither time nor samples")
     in_seconds = bool(units) and units <= set(_SECONDS)
     command, metric = _named(plain)
+    ours = plain.get("exporter") == _EXPORTER
     if not in_seconds:
         metric = Metric.SAMPLES
     merging = Merging()
@@ -97,9 +98,8 @@ def read(plain: Any) -> Profile:
         else:
             samples = a_list(one.get("samples"), f"{where}.samples")
             weights = one.get("weights")
-            total += reading.samples(
-                samples, [1] * len(samples) if weights is None else a_list(weights, "weights")
-            )
+            weights = [1] * len(samples) if weights is None else a_list(weights, "weights")
+            total += reading.samples(samples, weights, merged=ours)
     unit = Unit.SECONDS if in_seconds else Unit.SAMPLES
     # For how long it was recorded is not told by CPU time.
     on_the_clock = total if metric is Metric.WALL else 0.0
@@ -134,12 +134,13 @@ class _Reading:
         self._metric = metric
         self._where = where
 
-    def samples(self, samples: list[Any], weights: list[Any]) -> float:
+    def samples(self, samples: list[Any], weights: list[Any], *, merged: bool) -> float:
+        """Add stacks with their weights. `merged`: each of them is of many looks."""
         if len(samples) != len(weights):
             raise BadProfile(f"{self._where} has {len(samples)} samples and {len(weights)} weights")
         weighed = [a_number(one, f"{self._where}: a weight") for one in weights]
         # Where all weigh the same, each is one look; else they have been added up, or measured.
-        looks = 1 if len(set(weighed)) == 1 else 0
+        looks = 1 if len(set(weighed)) == 1 and not merged else 0
         total = 0.0
         for sample, weight in zip(samples, weighed, strict=True):
             stack = [self._index(one) for one in a_list(sample, f"{self._where}: a sample")]
