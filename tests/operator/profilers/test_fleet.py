@@ -1,6 +1,8 @@
 """Which Profilers are looked after: told of by a watch, or found by the census."""
 
 import asyncio
+import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,10 @@ from foretide.operator.profilers.fleet import ProfilerFleet
 from foretide.operator.profilers.memory import MemoryPods
 from foretide.operator.profilers.reconcile import ProfilerGone
 from foretide.operator.telemetry import Telemetry
+from foretide.profiling.sampler.wire import read_windows
+
+FIXTURES = Path(__file__).parents[2] / "profiling" / "fixtures"
+GIL = (FIXTURES / "gil.txt").read_text(encoding="utf-8").splitlines()
 
 
 class Reconciler:
@@ -19,6 +25,10 @@ class Reconciler:
         self.telemetry = Telemetry()
         self.ticked, self.detached = asyncio.Queue(), asyncio.Queue()
         self.error = None
+        self.now = 1_800_000_000.0
+
+    def clock(self):
+        return self.now
 
     async def tick(self, member):
         self.ticked.put_nowait(member.generation)
@@ -157,6 +167,20 @@ async def test_what_one_has_learned_of_an_image_all_know(fleet):
     assert two.users == {"shop:1": "33:33"}
     one.users["api:1"] = "5:5"
     assert two.users["api:1"] == "5:5"
+
+
+async def test_windows_of_a_run_that_is_over_are_put_away_after_a_tick(fleet):
+    fleet.upsert(body())
+    (member,) = fleet
+    member.finished_at = fleet.reconciler.now - 3_600
+    labels = {"pod": "shop-1", "run": member.run}
+    windows = [dataclasses.replace(it, labels=labels) for it in read_windows(GIL)]
+    member.from_pod("uid-shop-1", "shop-1").windows.extend(windows)
+    await ticks(fleet)
+    fleet.wake_all()
+    await ticks(fleet)
+    assert member.windows() == []
+    assert member.extent() == (len(windows), windows[-1].started_at)
 
 
 async def test_one_that_fails_goes_on_and_takes_no_other_down(fleet):

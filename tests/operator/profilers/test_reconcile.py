@@ -11,6 +11,7 @@ import pytest
 
 from foretide.forecasting.demand import Reading, Unavailable
 from foretide.operator.cluster import ClusterError
+from foretide.operator.profilers import archive
 from foretide.operator.profilers.assembly import assemble
 from foretide.operator.profilers.facts import SIDECAR
 from foretide.operator.profilers.fleet import ProfilerFleet
@@ -519,6 +520,88 @@ async def test_it_is_held_against_another_profilers_profile(world, make_pod, win
     await world.tick(2)
     assert world.api.status["verdict"]["verdict"] in ("NoChange", "InsufficientData")
     assert world.api.condition("Compared")[1] == world.api.status["verdict"]["verdict"]
+
+
+async def done(world, make_pod, windows, name="prof", pod="shop-1"):
+    """A run of three windows that is over, and has been told of."""
+    world.pods.add(make_pod(pod, container=APP))
+    world.profiler(name)
+    await world.tick()
+    world.measure(windows, pod)
+    world.say(Kind.DONE, pod=pod)
+    await world.tick(2)
+    return world.member
+
+
+async def test_windows_of_a_run_that_is_over_are_put_away_and_status_stays(
+    world, make_pod, windows
+):
+    member = await done(world, make_pod, windows)
+    assert not archive.is_due(member, world.now)
+    before = json.dumps(world.api.status)
+    world.now += 100
+    assert archive.is_due(member, world.now)
+    await archive.put_away(member)
+    assert not archive.is_due(member, world.now)
+    assert member.windows() == []
+    assert await world.tick(2) == QUIET
+    assert json.dumps(world.api.status) == before
+    world.pods.pods.clear()
+    world.pods.add(make_pod("shop-2", container=APP))
+    assert await world.tick(2) == QUIET  # it was measured, so that no other pod is wanted
+    kept = await archive.windows_of(member)
+    assert [it.started_at for it in kept] == [it.started_at for it in windows]
+
+
+async def test_what_was_put_away_is_judged_anew_when_more_is_asked_for(world, make_pod, windows):
+    member = await done(world, make_pod, windows)
+    await archive.put_away(member)
+    body = member.body
+    member.update({**body, "spec": {**body["spec"], "hotspots": 1}})
+    await world.tick()
+    assert len(world.api.status["hotspots"]) == 1
+    assert world.api.status["profile"]["windows"] == len(windows)
+
+
+async def test_another_run_has_nothing_of_what_was_put_away(world, make_pod, windows):
+    member = await done(world, make_pod, windows)
+    await archive.put_away(member)
+    member.update({**member.body, "spec": {**member.body["spec"], "run": "again"}})
+    assert member.extent()[0] == 0
+    assert await archive.windows_of(member) == []
+
+
+async def test_it_is_held_against_windows_that_were_put_away(world, make_pod, windows):
+    before = await done(world, make_pod, windows, "before")
+    world.fleet._members["x"] = (before, None, None)
+    await archive.put_away(before)
+    world.profiler("after", baseline={"profiler": "before"})
+    await world.tick()
+    world.measure(windows)
+    await world.tick(2)
+    assert world.api.status["verdict"]["verdict"] in ("NoChange", "InsufficientData")
+
+
+async def test_of_too_much_that_was_put_away_the_oldest_goes_and_a_comparison_says_so(
+    world, make_pod, windows
+):
+    before = await done(world, make_pod, windows, "before")
+    world.fleet._members["x"] = (before, None, None)
+    await archive.put_away(before)
+    world.pods.pods.clear()
+    later = await done(world, make_pod, windows, "later", "shop-2")
+    await archive.put_away(later)
+    archive.trim([before, later], most_bytes=len(later.put_away.packed))
+    assert len(await archive.windows_of(later)) == len(windows)
+    world.pods.pods.clear()
+    world.pods.add(make_pod("shop-3", container=APP))
+    world.profiler("after", baseline={"profiler": "before"})
+    await world.tick()
+    world.measure(windows, "shop-3")
+    await world.tick()
+    status, reason, message = world.api.condition("Compared")
+    assert (status, reason) == ("False", "WindowsGone")
+    assert "let it run again" in message
 
 
 TRAFFIC = {

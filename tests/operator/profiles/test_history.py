@@ -7,7 +7,7 @@ import pytest
 
 from foretide.operator.api.profiler import BaselineSpec
 from foretide.operator.profilers import history
-from foretide.operator.profilers.assembly import windows_before
+from foretide.operator.profilers.assembly import baseline_before
 from foretide.operator.profilers.bundles import Bundles
 from foretide.operator.profilers.comparing import BaselineMissing
 from foretide.operator.profilers.history import History, Period
@@ -141,13 +141,16 @@ def baseline(noon):
 
 
 async def test_a_period_before_is_of_the_profilers_own_windows(past, member, baseline, clock):
-    found = await windows_before(member, baseline, past, clock.now)
-    assert len(found) == 12
-    assert await windows_before(replace(member, name="nobody"), baseline, past, clock.now) == []
+    found = await baseline_before(member, baseline, past, clock.now)
+    windows = await found.read()
+    assert found.extent == (12, windows[-1].started_at)
+    assert len(windows) == 12
+    nobody = await baseline_before(replace(member, name="nobody"), baseline, past, clock.now)
+    assert nobody.extent[0] == 0
 
 
 async def test_what_the_store_cannot_give_is_a_reason_for_no_verdict(member, baseline, clock):
     with pytest.raises(BaselineMissing) as found:
-        await windows_before(member, baseline, History(lambda: None), clock.now)
+        await baseline_before(member, baseline, History(lambda: None), clock.now)
     assert found.value.reason == "StoreMissing"
     assert "configure one" in str(found.value)

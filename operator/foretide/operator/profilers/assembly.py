@@ -13,8 +13,9 @@ from ..conditions import STORE, Condition
 from ..settings import SettingsHolder
 from ..telemetry import Telemetry
 from .acting import Actor
+from .archive import windows_of
 from .collecting import Collector
-from .comparing import BaselineMissing, Comparer, SourceByName
+from .comparing import Baseline, BaselineMissing, Comparer, SourceByName
 from .door import Pods
 from .facts import PodFacts
 from .fleet import ProfilerFleet
@@ -47,13 +48,13 @@ def assemble(
     `history` has those of an earlier time.
     """
 
-    async def baselines(member: Member, spec: BaselineSpec) -> Sequence[Window]:
+    async def baselines(member: Member, spec: BaselineSpec) -> Baseline:
         if spec.profiler is None:
-            return await windows_before(member, spec, history, clock())
+            return await baseline_before(member, spec, history, clock())
         other = fleet.named(member.namespace, spec.profiler)
         if other is None:
             raise BaselineMissing("BaselineNotFound", f"there is no Profiler {spec.profiler}")
-        return other.windows()
+        return Baseline(other.extent(), lambda: windows_of(other))
 
     def sink(member: Member, pod: PodFacts, windows: Sequence[Window]) -> None:
         if keeper is not None:
@@ -90,18 +91,23 @@ def assemble(
     return reconciler
 
 
-async def windows_before(
+async def baseline_before(
     member: Member, spec: BaselineSpec, history: History | None, now: float
-) -> Sequence[Window]:
+) -> Baseline:
     """The windows of a Profiler in an earlier period. Raises `BaselineMissing`."""
     if history is None or spec.period is None:
         raise BaselineMissing("StoreMissing", "a period before needs the store")
     start, end = spec.period
     period = Period(member.namespace, start, end, labels=((PROFILER, member.name),))
     try:
-        return await history.windows(period, now=now)
+        windows = await history.windows(period, now=now)
     except StoreError as error:
         raise BaselineMissing(error.reason, error.message) from None
+
+    async def read() -> Sequence[Window]:
+        return windows
+
+    return Baseline((len(windows), windows[-1].started_at if windows else 0.0), read)
 
 
 def store_target(member: Member, pod: PodFacts) -> Target:

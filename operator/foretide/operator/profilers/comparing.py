@@ -13,6 +13,7 @@ from ..api.profiler import BaselineSpec, ProfilerSpec
 from ..api.profiler_status import MOST_EVIDENCE, VerdictStatus
 from ..conditions import Condition
 from . import traffic
+from .archive import WindowsGone, windows_of
 from .member import Member
 from .telling import COMPARED
 from .thinking import Think, ThinkingFailed, in_thread
@@ -42,8 +43,18 @@ class BaselineMissing(Exception):
 
 # A Prometheus source by its name in the operator's configuration.
 SourceByName = Callable[[str], Awaitable[DemandSource | None]]
-# The windows of a baseline, for a Profiler in a namespace.
-Baselines = Callable[[Member, BaselineSpec], Awaitable[Sequence[Window]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The windows of before: how many, when the newest began, and how they are had."""
+
+    extent: tuple[int, float]
+    read: Callable[[], Awaitable[Sequence[Window]]]
+
+
+# What a Profiler is compared with. Raises `BaselineMissing`.
+Baselines = Callable[[Member, BaselineSpec], Awaitable[Baseline]]
 
 
 class Comparer:
@@ -62,18 +73,22 @@ class Comparer:
             return Compared()
         try:
             before = await self._baselines(member, spec.baseline)
+            extents = (before.extent, member.extent())
+            for which, (count, _) in zip(("before", "now"), extents, strict=True):
+                if not count:
+                    message = f"there is no profile of {which} yet"
+                    nothing = Condition(COMPARED, None, "NothingToCompare", message)
+                    return Compared(condition=nothing)
+            known = member.compared
+            if known is None or (known[0] != extents and self._is_due(member, now - known[1])):
+                sides = await before.read(), await windows_of(member)
+                told = await self._judge(spec, *sides, now)
+                known = member.compared = (extents, now, told)
         except BaselineMissing as error:
             return Compared(condition=Condition(COMPARED, False, error.reason, str(error)))
-        after = member.windows()
-        if not before or not after:
-            which = "before" if not before else "now"
-            message = f"there is no profile of {which} yet"
-            return Compared(condition=Condition(COMPARED, None, "NothingToCompare", message))
-        key = (len(before), before[-1].started_at, len(after), after[-1].started_at)
-        known = member.compared
-        if known is None or (known[0] != key and self._is_due(member, now - known[1])):
-            told = await self._judge(spec, before, after, now)
-            known = member.compared = (key, now, told)
+        except WindowsGone as error:
+            message = f"{error}; let it run again, or compare with a period in the store"
+            return Compared(condition=Condition(COMPARED, False, "WindowsGone", message))
         last: Compared = known[2]
         return last
 

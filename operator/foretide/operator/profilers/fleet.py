@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..waking import woken
+from . import archive
 from .member import Member
 from .reconcile import QUIET, ProfilerGone, ProfilerReconciler
 
@@ -113,6 +114,9 @@ class ProfilerFleet:
                 member.update(newest)
             try:
                 delay = await self.reconciler.tick(member)
+                if archive.is_due(member, self.reconciler.clock()):
+                    await archive.put_away(member)
+                    archive.trim(self)
                 trouble = None
             except ProfilerGone:
                 self.remove(member.uid)

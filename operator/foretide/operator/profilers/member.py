@@ -3,6 +3,7 @@ and in status."""
 
 import hashlib
 import json
+import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ ASK_AGAIN = 300.0
 @dataclass(slots=True)
 class FromPod:
     """What has come back from one pod. `read_to` is how far each container's log was read, and
-    `read_to_end` has those of which nothing comes any more.
+    `read_to_end` has those of which nothing comes any more. `put_away` counts windows.
     """
 
     name: str
@@ -42,6 +43,7 @@ class FromPod:
     events: dict[str, deque[Event]] = field(default_factory=dict)
     read_to: dict[str, Place] = field(default_factory=dict)
     read_to_end: set[str] = field(default_factory=set)
+    put_away: int = 0
     ordered: str = ""
     deaf: set[str] = field(default_factory=set)
     refusal: Refusal | None = None
@@ -52,7 +54,8 @@ class FromPod:
         fresh = self.refusal if now < self.refused_at + ASK_AGAIN else None
         events = {name: tuple(events) for name, events in self.events.items()}
         deaf = frozenset(self.deaf)
-        return Returned(events, self.ordered, fresh, deaf, measured=bool(self.windows))
+        measured = bool(self.windows or self.put_away)
+        return Returned(events, self.ordered, fresh, deaf, measured)
 
     def take(
         self, container: str, windows: Iterable[Window], events: Iterable[Event]
@@ -68,6 +71,17 @@ class FromPod:
     def refuse(self, refusal: Refusal, now: float) -> None:
         """Admission did not let the sampler in."""
         self.refusal, self.refused_at = refusal, now
+
+
+@dataclass(slots=True)
+class PutAway:
+    """Windows of a run that is over: how many, when the newest began, and all of them packed; none
+    where there was no room for them.
+    """
+
+    count: int
+    newest: float
+    packed: bytes
 
 
 @dataclass(slots=True)
@@ -98,6 +112,7 @@ class Member:
     finished_at: float | None = None
     users: dict[str, str] = field(default_factory=dict)
     pods: dict[str, FromPod] = field(default_factory=dict)
+    put_away: PutAway | None = None
     targets: dict[str, tuple[str, str]] = field(default_factory=dict)
     turns: dict[str, str] = field(default_factory=dict)
     injection_refusal: Refusal | None = None
@@ -137,6 +152,7 @@ class Member:
             self.run = run
             self.runs.add(run)
             self.pods.clear()
+            self.put_away = None
             self.kept_as.clear()
             self.judged = None
             self.started_at, self.finished_at = None, None
@@ -167,8 +183,18 @@ class Member:
                 while pod.windows and pod.windows[0].started_at < first:
                     pod.windows.popleft()
 
+    def extent(self, since: float = -math.inf) -> tuple[int, float]:
+        """How many windows of this run there are that began after `since`, and when the newest did.
+        What was put away counts.
+        """
+        windows = [window for window in self.windows() if window.started_at > since]
+        count, newest = len(windows), windows[-1].started_at if windows else 0.0
+        if self.put_away is not None:
+            return count + self.put_away.count, max(newest, self.put_away.newest)
+        return count, newest
+
     def windows(self) -> list[Window]:
-        """The windows of this run, of all pods, by their start."""
+        """The windows of this run, of all pods, by their start, but for those put away."""
         mine = [
             window
             for pod in self.pods.values()

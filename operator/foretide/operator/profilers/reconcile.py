@@ -20,6 +20,7 @@ from ..conditions import Condition
 from ..telemetry import Telemetry
 from . import containers, plan, rollouts, telling
 from .acting import Actor, order_of
+from .archive import WindowsGone, windows_of
 from .collecting import Collector
 from .comparing import Comparer
 from .door import Pods
@@ -166,18 +167,22 @@ class ProfilerReconciler:
 
     async def _figures(self, member: Member, spec: ProfilerSpec, now: float) -> dict[str, Any]:
         """The parts of status that come from windows, made anew when there is news."""
-        windows = member.windows()
-        if spec.mode is ProfilerMode.CONTINUOUS:
-            windows = [it for it in windows if it.started_at > now - spec.rotate_every]
-        if not windows:
+        continuous = spec.mode is ProfilerMode.CONTINUOUS
+        since = now - spec.rotate_every if continuous else -math.inf
+        extent = member.extent(since)
+        if not extent[0]:
             return _known_figures(member)
-        where = self.kept(member, windows)
-        key = (len(windows), windows[-1].started_at, spec.hotspots, where is None)
+        key = (*extent, spec.hotspots)
         if member.judged is not None:
             before, made_at, figures = member.judged
             fresh_enough = now - made_at < _JUDGE_EVERY and member.finished_at is None
             if before == key or fresh_enough:
                 return figures
+        try:
+            windows = [it for it in await windows_of(member) if it.started_at > since]
+        except WindowsGone:
+            return _known_figures(member)
+        where = self.kept(member, windows)
         try:
             figures = await self.think(
                 len(windows), judge, windows, hotspots=spec.hotspots, reference=where
@@ -307,7 +312,7 @@ def _remember_whereabouts(member: Member, facts: list[PodFacts]) -> None:
 
 def _counts(member: Member) -> dict[str, int]:
     return {
-        uid: sum(window.labels.get("run") == member.run for window in pod.windows)
+        uid: pod.put_away + sum(it.labels.get("run") == member.run for it in pod.windows)
         for uid, pod in member.pods.items()
     }
 
