@@ -90,6 +90,15 @@ def test_a_threads_own_function_that_waits_for_a_condition_is_idle(waiting, wind
     assert kind(window(waits("lock", f"{started};{waiting}"))) is Kind.IDLE
 
 
+def test_a_process_that_waits_for_its_next_task_is_idle_and_for_an_answer_is_not(window, waits):
+    pipe = f"{LIBRARY}/multiprocessing/connection.py"
+    reading = f"{pipe}:Connection.recv_bytes:216;{pipe}:Connection._recv:395"
+    task = f"work:9;{LIBRARY}/multiprocessing/queues.py:Queue.get:103;{reading}"
+    assert kind(window(waits("network", task, peers={Peer.LOCAL: 200}))) is Kind.IDLE
+    asked = waits("network", f"ask:9;{reading}", peers={Peer.LOCAL: 200}, switches=100)
+    assert kind(window(asked)) is Kind.NETWORK_IO
+
+
 def test_functions_are_known_by_what_they_stand_in_too(window, waits):
     """As py-spy tells them from Python 3.11 on."""
     get = f"worker:2;{LIBRARY}/queue.py:Queue.get:171;{LIBRARY}/threading.py:Condition.wait:355"

@@ -113,6 +113,7 @@ def test_idle_pools_are_left_out_of_the_wall_clock(window, thread):
     assert found.idle_seconds == pytest.approx(200.0)
 
 
+PIPE = f"{LIB}/multiprocessing/connection.py"
 IDLE = {
     "a pool's thread": POOL,
     "a worker of one's own": f"/app/w.py:work:9;{LIB}/queue.py:get:171;{WAIT}",
@@ -121,6 +122,8 @@ IDLE = {
     f"{LIB}/selectors.py:select:3",
     "the main thread at the end": f"/app/s.py:m:1;{LIB}/threading.py:join:5;"
     f"{LIB}/threading.py:_wait_for_tstate_lock:3",
+    "a process that waits for its next task": f"/app/w.py:work:9;{LIB}/multiprocessing/queues.py:"
+    f"Queue.get:103;{PIPE}:Connection.recv_bytes:216;{PIPE}:Connection._recv:395",
     "a server that accepts": f"/app/s.py:m:1;{LIB}/socket.py:accept:293",
 }
 NOT_IDLE = {
@@ -128,6 +131,10 @@ NOT_IDLE = {
     "an answer": f"{POOL};/app/w.py:work:9;{LIB}/socket.py:readinto:700",
     "a wait for a socket in a library": f"/app/s.py:m:1;{SITE}/urllib3/util/wait.py:poll:9;"
     f"{LIB}/selectors.py:select:3",
+    "an answer of another process": f"/app/w.py:ask:9;{PIPE}:Connection.recv:250;"
+    f"{PIPE}:Connection._recv:395",
+    "a task that is unpacked": f"/app/w.py:work:9;{LIB}/multiprocessing/queues.py:Queue.get:122;"
+    "/app/task.py:Task.__setstate__:3",
     "somebody's own queue": "/app/w.py:work:9;/app/queue.py:get:3",
     "work in an event loop": f"{LIB}/asyncio/base_events.py:_run_once:9;/app/a.py:job:3",
 }

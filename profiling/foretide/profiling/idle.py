@@ -20,6 +20,7 @@ _WAIT_FOR_WORK = {
     ("multiprocessing/pool.py", "worker"),
     ("multiprocessing/pool.py", "_wait_for_updates"),
     ("multiprocessing/pool.py", "_handle_results"),
+    ("multiprocessing/managers.py", "serve_client"),
     ("multiprocessing/queues.py", "get"),
     ("multiprocessing/queues.py", "_feed"),
     ("asyncio/base_events.py", "_run_once"),
@@ -60,6 +61,7 @@ _STANDARD = {
 # Frames of waiting itself, below the function that waits for work.
 _WAITS = (Leaf.LOCKS, Leaf.POLLS, Leaf.SLEEPS, Leaf.CHILD)
 _BELOW = 4
+_PIPE = "multiprocessing/connection.py"
 
 
 def is_idle(stack: Sequence[Frame], text: str | None = None) -> bool:
@@ -69,6 +71,8 @@ def is_idle(stack: Sequence[Frame], text: str | None = None) -> bool:
     """
     if not stack:
         return False
+    if (task := _without_pipe(stack)) is not stack:
+        return bool(task) and _waits_for_work(task[-1])
     leaf = leaf_of(stack[-1], text)
     if _waits_for_work(stack[-1]) and leaf is not Leaf.WORKS:
         return True
@@ -84,6 +88,21 @@ def is_idle(stack: Sequence[Frame], text: str | None = None) -> bool:
         if not _is_waiting(frame):
             return text is not None and _gets_a_task(text) and frame is stack[-1]
     return False
+
+
+def _without_pipe(stack: Sequence[Frame]) -> Sequence[Frame]:
+    """What reads from another process, without the reading; the stack itself where nothing does."""
+    if leaf_of(stack[-1]) is not Leaf.NETWORK or not _in_pipe(stack[-1]):
+        return stack
+    above = len(stack)
+    while above and _in_pipe(stack[above - 1]):
+        above -= 1
+    return stack[:above]
+
+
+def _in_pipe(frame: Frame) -> bool:
+    file = frame.file.replace("\\", "/")
+    return file.endswith(_PIPE) and in_library(file, _PIPE)
 
 
 def _is_waiting(frame: Frame) -> bool:

@@ -38,15 +38,19 @@ _PARKED: Mapping[str, frozenset[str]] = {
     "gunicorn/workers/gthread.py": frozenset({"murder_keepalived", "poller"}),
     "gunicorn/arbiter.py": frozenset({"sleep"}),
 }
-# These read a request's first line, and then handle it: parked only where nothing of theirs but
-# the reading is above them.
+# These read a request, or its first line, and then handle it: parked only where nothing of theirs
+# but the reading is above them.
 _READ_REQUESTS: Mapping[str, frozenset[str]] = {
     "http/server.py": frozenset({"handle_one_request"}),
     "wsgiref/simple_server.py": frozenset({"handle"}),
     "gunicorn/http/parser.py": frozenset({"__next__"}),
     "socketserver.py": frozenset({"setup"}),
+    # A process' next task comes by a pipe.
+    "multiprocessing/queues.py": frozenset({"get"}),
+    "multiprocessing/pool.py": frozenset({"_handle_results"}),
+    "multiprocessing/managers.py": frozenset({"serve_client"}),
 }
-_READERS = ("socket.py", "ssl.py", "gunicorn/http/unreader.py")
+_READERS = ("socket.py", "ssl.py", "gunicorn/http/unreader.py", "multiprocessing/connection.py")
 _SEMAPHORE = frozenset({"acquire", "__enter__"})
 _ORDERS = (".get(", ".join(", ".wait(", ".result(", ".wait_for(")
 

@@ -106,6 +106,7 @@ BAD = {
     "none to show": (("report", "a", "--limit", "0"), "--limit"),
     "a folder that is not there": (("flame", "1", "-o", "none/x.html"), "there is no folder none"),
     "a folder for a file": (("flame", "1", "-o", "."), "cannot write .: Is a directory"),
+    "a picture": (("flame", "1", "-o", "x.svg"), "x.svg: a flame graph is an HTML file"),
     "no view": (("top", "1", "--count", "0"), "--count must be 1"),
 }
 

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from foretide.operator.commands.profile_sampling import live_budget
+from foretide.operator.commands.profile_sampling import budget_of
 from foretide.profiling.attribution import attribute
 from foretide.profiling.files import read_windows
 from foretide.profiling.sampler.budget import Budget, Cost, affordable
@@ -118,10 +118,14 @@ def test_top_shows_children_too(profile, tmp_path):
         assert "has 2 Python children" in err
 
 
-def test_the_cost_of_short_windows_leaves_top_its_samples():
-    budget = live_budget(20.0, 2.0)
-    assert budget.stopped == Budget().stopped
-    assert affordable(budget, Cost(stop=0.0005, sample=0.001, window=0.04), 2.0) > 10
+def test_the_cost_of_short_windows_leaves_them_their_samples():
+    cost = Cost(stop=0.0005, sample=0.001, window=0.04)
+    for seconds in (1.0, 2.0, 10.0):
+        budget = budget_of(20.0, seconds)
+        assert budget.stopped == Budget().stopped
+        assert affordable(budget, cost, seconds) > 10
+    assert budget_of(20.0) == Budget()
+    assert budget_of(20.0, 10.0, 3).cores == pytest.approx(3 * Budget().cores)
 
 
 def test_a_process_that_ends_is_told(profile, program, tmp_path):

@@ -66,6 +66,6 @@ def test_a_recording_has_one_line_of_a_terminal(monkeypatch):
     with Clock(20, f"sampling process {'7' * 60}", out) as clock:
         clock(10, 20)
     shown = out.getvalue()
-    assert shown.startswith(f"\r[{'.' * 30}] 0 of 20 s  ")
+    assert shown.startswith(f"\r[{'.' * 20}] 0 of 20 s  ")
     assert shown.endswith("\r\033[K")
     assert all(len(line) < 50 for line in shown.replace("\033[K", "").split("\r"))

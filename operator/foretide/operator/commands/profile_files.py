@@ -44,6 +44,8 @@ def flame(options: argparse.Namespace) -> int:
     from foretide.profiling.flame import differential, flame_graph
     from foretide.profiling.profile import Profile, merge
 
+    if options.output.suffix.lower() not in ("", ".html", ".htm"):
+        raise Refused(f"{options.output}: a flame graph is an HTML file, its name ends in .html")
     check_writable(options.output)
     before = read_profile(options.before) if options.before else None
     found = _open(options)

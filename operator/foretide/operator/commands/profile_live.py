@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from .profile_running import running
 from .profile_sampling import (
+    budget_of,
     check_pid,
     children_of,
-    live_budget,
     rounds_of_pid,
     tell_of_children,
     windows_of_pid,
@@ -65,11 +65,12 @@ def top(options: argparse.Namespace) -> int:
         raise Refused("--every wants 0.5 to 60 seconds, and --last no less than that")
     if options.count is not None and options.count < 1:
         raise Refused("--count must be 1 at least")
+    budget = budget_of(options.rate, every)
     check_pid(pid)
-    if not children:
+    if children:
+        budget = budget_of(options.rate, every, 1 + len(children_of(pid)))
+    else:
         tell_of_children(pid)
-    processes = 1 + len(children_of(pid)) if children else 1
-    budget = live_budget(options.rate, every, processes=processes)
     kept: deque[tuple[Window, ...]] = deque(maxlen=max(1, round(options.last / every)))
     shown = 0
     print(f"foretide: sampling process {pid}, Ctrl-C ends it", file=sys.stderr)

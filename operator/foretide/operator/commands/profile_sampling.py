@@ -36,8 +36,11 @@ def check_pid(pid: int) -> None:
         raise Refused(str(refusal).rstrip("."))
 
 
-def budget_of(rate: float, processes: int = 1) -> "Budget":
+def budget_of(rate: float, seconds: float = WINDOW_SECONDS, processes: int = 1) -> "Budget":
     """The usual budget at another rate, for each of so many processes.
+
+    Windows of `seconds` that are shorter than usual get as many more cores as they cost by their
+    number. What a process may be stopped for stays as it is.
 
     Raises:
         Refused: no sampler could do that.
@@ -46,21 +49,9 @@ def budget_of(rate: float, processes: int = 1) -> "Budget":
 
     if not 0.5 <= rate <= 1000:
         raise Refused("--rate must be between 0.5 and 1000 Hz")
-    one = Budget(rate=rate)
-    return replace(one, cores=processes * one.cores)
-
-
-def live_budget(rate: float, seconds: float, processes: int = 1) -> "Budget":
-    """The usual one, with as many more cores as short windows of `seconds` cost by their number,
-    for each of `processes`.
-
-    What a process may be stopped for stays as it is.
-
-    Raises:
-        Refused: no sampler could do that.
-    """
-    usual = budget_of(rate, processes)
-    return replace(usual, cores=usual.cores + processes * _EACH_WINDOW / seconds)
+    usual = Budget(rate=rate)
+    more = _EACH_WINDOW * max(0.0, 1 / seconds - 1 / WINDOW_SECONDS)
+    return replace(usual, cores=processes * (usual.cores + more))
 
 
 def windows_of_pid(
@@ -76,17 +67,18 @@ def windows_of_pid(
 
     if not 1 <= seconds <= _LONGEST:
         raise Refused("--seconds must be between 1 and 86400")
-    budget_of(rate)
-    check_pid(pid)
-    if not children:
-        tell_of_children(pid)
-    budget = budget_of(rate, 1 + len(children_of(pid)) if children else 1)
     number = max(1, round(seconds / WINDOW_SECONDS))
     length = seconds / number
+    budget = budget_of(rate, length)
+    check_pid(pid)
+    if children:
+        budget = budget_of(rate, length, 1 + len(children_of(pid)))
+    else:
+        tell_of_children(pid)
     taken: list[Window] = []
     done = 0.0
     ended = True  # unless it is we who end it
-    label = f"sampling process {pid}{' and its children' if children else ''}, Ctrl-C ends it"
+    label = f"sampling process {pid}{' and children' if children else ''}, Ctrl-C ends it"
     try:
         with Clock(seconds, label) as clock:
             clock(done, length)

@@ -7,6 +7,7 @@ import time
 from typing import TextIO
 
 _WIDTH = 30
+_NARROW = 20  # beside more words
 _MOMENT = 0.5  # seconds between two views of a terminal
 
 
@@ -33,7 +34,9 @@ class Bar:
     def __call__(self, done: int, total: int, label: str) -> None:
         self._state = (done, total, label)
         if self._terminal:
-            self._write(f"\r[{_drawn(done, total)}] {done / max(1, total):4.0%}  {label}\033[K")
+            self._write(
+                f"\r[{_drawn(done, total, _WIDTH)}] {done / max(1, total):4.0%}  {label}\033[K"
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._terminal:
@@ -94,7 +97,7 @@ class Clock:
         now = min(self._until, self._done + time.monotonic() - self._since)
         text = f"{now:.0f} of {self._total:.0f} s  {self._label}"
         if self._terminal:
-            line = f"[{_drawn(now, self._total)}] {text}"
+            line = f"[{_drawn(now, self._total, _NARROW)}] {text}"
             # What is wider than the terminal would begin a new line each time.
             text = f"\r{line[: shutil.get_terminal_size().columns - 1]}\033[K"
         else:
@@ -102,6 +105,6 @@ class Clock:
         print(text, end="", file=self._out, flush=True)
 
 
-def _drawn(done: float, total: float) -> str:
-    full = min(_WIDTH, int(_WIDTH * done / total)) if total > 0 else 0
-    return "#" * full + "." * (_WIDTH - full)
+def _drawn(done: float, total: float, width: int) -> str:
+    full = min(width, int(width * done / total)) if total > 0 else 0
+    return "#" * full + "." * (width - full)
