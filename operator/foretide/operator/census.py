@@ -9,15 +9,16 @@ between kopf's first look and its first list: KEDA's kinds, or our own.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 from .api.crds import GROUP, KIND, PLURAL, VERSION
-from .cluster import Cluster, ClusterError, listed
+from .cluster import Cluster, listed
 from .fleet import Fleet
 from .hpa import sweep
 from .hpa_floor import Kind, scaled_by
 from .owners import Autoscaler, TargetKey
 from .telemetry import Telemetry
+from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -41,9 +42,15 @@ class Census:
         self._cluster = cluster
         self._fleet = fleet
         self._namespaces = tuple(namespaces)
-        self._telemetry = telemetry
         self._may_write = may_write
-        self._troubles: dict[str, str] = {}
+
+        def trying(what: str) -> Trying:
+            complaint, relief = f"The {what} fails, and is tried again", f"The {what} works again."
+            return Trying(complaint, relief, logger, lambda it: telemetry.errors.labels(it).inc())
+
+        self._sweeping, self._counting = trying("sweep of minimums"), trying("census")
+        self._autoscalers = trying("look for autoscalers")
+        self._resources = trying("look for resources")
         self._found_some = False
         self._standing_in = False
 
@@ -52,37 +59,19 @@ class Census:
 
         Within each period it looks so many times for autoscalers that were overlooked.
         """
-        await self._try("sweep of minimums", self.sweep)
+        await self._sweeping.once(self.sweep)
         while True:
             for _ in range(looks):
                 await asyncio.sleep(period / looks)
-                await self._try("look for autoscalers", self.look_for_overlooked)
-            await self._try("census", self.take)
-            await self._try("sweep of minimums", self.sweep)
+                await self._autoscalers.once(self.look_for_overlooked)
+            await self._counting.once(self.take)
+            await self._sweeping.once(self.sweep)
 
     async def stand_in(self, period: float = 5.0) -> None:
         """Tell the fleet of its resources while no watch does, for ever."""
         while True:
             await asyncio.sleep(period)
-            await self._try("look for resources", self.look_for_resources)
-
-    async def _try(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Nobody asks for this work, so that it fails is told: once, and when it works again."""
-        try:
-            await work()
-        except ClusterError as error:
-            self._telemetry.errors.labels(error.reason).inc()
-            if self._troubles.get(what) != error.reason:
-                logger.warning("The %s fails, and is tried again: %s", what, error.message)
-            self._troubles[what] = error.reason
-        except Exception:  # a mistake of ours must not end it for good
-            self._telemetry.errors.labels("Internal").inc()
-            if self._troubles.get(what) != "Internal":
-                logger.exception("The %s fails, and is tried again.", what)
-            self._troubles[what] = "Internal"
-        else:
-            if self._troubles.pop(what, None) is not None:
-                logger.info("The %s works again.", what)
+            await self._resources.once(self.look_for_resources)
 
     async def sweep(self) -> None:
         """Give back the minimums that a resource which is gone, or has changed, has held up.
@@ -117,19 +106,19 @@ class Census:
     async def look_for_resources(self) -> None:
         """Tell the fleet of the resources that there are, if no watch has told of any.
 
-        They are told of from the second look on, for at first a watch may be about to begin, and
-        then at every look, for nothing says whether a watch has begun since.
+        They are told of from the second look on, for at first a watch may be about to begin.
 
         Raises:
             ClusterError: the API server does not say what there is; nothing is changed then.
         """
-        if len(self._fleet) and not self._standing_in:
+        if self._fleet.is_watched:
+            self._standing_in = False
             return
         items = listed(self._cluster, f"{GROUP}/{VERSION}", PLURAL, self._namespaces)
         found = [{**_TYPE, **item} async for item in items]
         if not self._standing_in:
             # Afterwards: a watch may have told of them while the list was made.
-            self._standing_in = self._found_some and bool(found) and not len(self._fleet)
+            self._standing_in = self._found_some and bool(found) and not self._fleet.is_watched
             self._found_some = bool(found)
             if not self._standing_in:
                 return

@@ -23,11 +23,15 @@ _FIRST_TICK_SPACING = 0.02  # seconds for each resource that is there
 
 
 class Fleet:
-    """Resources by uid. `reconciler` is set once, right after both exist: each needs the other."""
+    """Resources by uid. `reconciler` is set once, right after both exist: each needs the other.
+
+    `is_watched` says whether a watch has told of any.
+    """
 
     reconciler: Reconciler
 
     def __init__(self) -> None:
+        self.is_watched = False
         self.autoscalers: Mapping[TargetKey, Iterable[Autoscaler]] = {}
         # Those that no watch has told of, as the census finds them.
         self.overlooked: Mapping[TargetKey, Iterable[Autoscaler]] = {}

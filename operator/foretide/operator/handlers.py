@@ -52,6 +52,7 @@ def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def predictive_scaler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+        fleet.is_watched = True
         if event.get("type") == "DELETED":
             fleet.remove(body["metadata"]["uid"])
         else:

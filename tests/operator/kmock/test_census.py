@@ -117,6 +117,14 @@ def scaler_unseen(api, name="shop", *, generation=1, maximum=20):
     }
 
 
+@pytest.fixture
+def unwatched(operator, monkeypatch):
+    """No watch tells of any resource: the one here would tell of what is written into status."""
+    never = property(lambda fleet: False, lambda fleet, told: None)
+    monkeypatch.setattr(type(operator.fleet), "is_watched", never, raising=False)
+
+
+@pytest.mark.usefixtures("unwatched")
 async def test_resources_that_no_watch_tells_of_are_looked_after_all_the_same(
     api, cluster, demand, operator, census
 ):
@@ -157,6 +165,19 @@ async def test_resources_that_a_watch_tells_of_are_left_to_it(api, cluster, oper
     for _ in range(3):
         await census.look_for_resources()
     assert len(operator.fleet) == 1
+
+
+async def test_a_watch_that_begins_later_takes_over_from_the_census(api, cluster, operator, census):
+    await cluster.deployment(replicas=2)
+    scaler_unseen(api)
+    for _ in range(2):
+        await census.look_for_resources()
+    assert len(operator.fleet) == 1
+    await cluster.scaler(name="late")
+    await operator.until(lambda: len(operator.fleet) == 2)
+    scaler_unseen(api, "other")
+    await census.look_for_resources()
+    assert len(operator.fleet) == 2
 
 
 async def test_what_is_there_stays(cluster, demand, operator, census):

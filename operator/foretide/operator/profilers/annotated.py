@@ -13,10 +13,10 @@ from urllib.parse import quote, urlencode
 
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..cluster import ClusterError, KubernetesCluster, listed
+from ..trying import Trying
 from . import rollout
 from .annotations import BadAnnotation, Changes, Workload, asks, changes, profiler_of
 from .reconcile import Announce
-from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,11 @@ class Annotated:
         self._announce = announce
         self._may_write = may_write
         self._told: dict[str, str] = {}
-        self._trying = Trying("Annotated workloads are not looked for", logger)
+        self._trying = Trying(
+            "Annotated workloads are not looked for",
+            "Annotated workloads are looked for again.",
+            logger,
+        )
 
     async def keep(self) -> None:
         """Look again and again, for ever."""

@@ -14,10 +14,10 @@ from urllib.parse import quote, urlencode
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..api.predictivescaler import ScaleTargetRef
 from ..cluster import Cluster, listed
+from ..trying import Trying
 from . import rollout, rollouts
 from .door import Pods
 from .fleet import ProfilerFleet
-from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ class ProfilerCensus:
         self._fleet = fleet
         self._namespaces = tuple(namespaces)
         self._may_write = may_write
-        self._trying = Trying("Profilers cannot be counted for now", logger)
+        self._trying = Trying(
+            "Profilers cannot be counted for now", "Profilers are counted again.", logger
+        )
         self._give_back_at = 0.0
 
     async def keep(self) -> None:

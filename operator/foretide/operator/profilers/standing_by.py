@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..cluster import Cluster, ClusterError, listed
 from ..profiling_settings import ProfilingSettings
+from ..trying import Trying
 from .acting import injection_of, is_for_new_pods
 from .admission import Injection
 from .door import Pods
 from .fleet import ProfilerFleet
 from .member import Member
 from .reconcile import selector_of
-from .trying import Trying
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,11 @@ class StandBy:
         self._settings = settings
         self._namespaces = tuple(namespaces)
         self._members: Sequence[Member] = ()
-        self._trying = Trying("The webhook does not know the Profilers", logger)
+        self._trying = Trying(
+            "The webhook does not know the Profilers",
+            "The webhook knows the Profilers again.",
+            logger,
+        )
 
     async def keep(self, leads: Callable[[], bool]) -> None:
         """Look again and again until this operator leads."""
