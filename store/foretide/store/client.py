@@ -4,7 +4,6 @@ Needs httpx and pydantic only.
 """
 
 import asyncio
-import errno
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Self
 
 import httpx
 
-from . import messages, wire
-from .errors import StoreUnavailable
+from . import access, messages, wire
 from .rollups import Batch, Columns, SeriesInfo, SeriesKey, Written
 
 
@@ -32,14 +30,7 @@ class StoreAddress:
         Raises:
             StoreUnavailable: the token's file cannot be read.
         """
-        try:
-            token = self.token_file.read_text(encoding="utf-8").strip()
-            # What a header cannot carry is found here: HTTP libraries show it in their error.
-            if not (token and token.isascii() and token.isprintable()):
-                raise OSError(errno.EINVAL, "holds no token")
-        except (OSError, UnicodeDecodeError):
-            message = f"cannot read a token from {self.token_file}"
-            raise StoreUnavailable("TokenMissing", message) from None
+        token = access.read_secret(self.token_file, reason="TokenMissing", what="token")
         return {"Authorization": f"Bearer {token}"}
 
     def trust(self) -> ssl.SSLContext | bool:
@@ -48,14 +39,7 @@ class StoreAddress:
         Raises:
             StoreUnavailable: the CA's file cannot be used.
         """
-        if self.ca_file is None:
-            # Loading the system's certificates costs some 100 ms, for nothing without TLS.
-            return not self.url.lower().startswith("http:")
-        try:
-            return ssl.create_default_context(cafile=str(self.ca_file))
-        except OSError:  # OpenSSL's errors name no file
-            message = f"cannot read a CA certificate from {self.ca_file}"
-            raise StoreUnavailable("CertificateMissing", message) from None
+        return access.trust(self.url, self.ca_file)
 
     @property
     def base(self) -> str:

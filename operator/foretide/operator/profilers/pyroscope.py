@@ -4,9 +4,7 @@ after a while and no more than told.
 
 import asyncio
 import base64
-import errno
 import logging
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from foretide.profiling.profile import merge
+from foretide.store import access
 from foretide.store.errors import StoreUnavailable
 
 from ..links import Link
@@ -51,7 +50,7 @@ class PyroscopePush:
             base_url=settings.url.rstrip("/") + "/",
             timeout=settings.timeout,
             transport=transport,
-            verify=_trust(settings),
+            verify=access.trust(settings.url, settings.ca_file),
         )
 
     async def send(self, request: Ingest) -> bool:
@@ -175,21 +174,4 @@ def _headers(settings: PyroscopeSettings) -> dict[str, str]:
 
 
 def _secret(file: Path) -> str:
-    try:
-        text = file.read_text(encoding="utf-8").strip()
-        # What a header cannot carry is found here: HTTP libraries show it in their error.
-        if not (text and text.isascii() and text.isprintable()):
-            raise OSError(errno.EINVAL, "holds no secret")
-    except (OSError, UnicodeDecodeError):
-        raise StoreUnavailable("CredentialsMissing", f"cannot read a secret from {file}") from None
-    return text
-
-
-def _trust(settings: PyroscopeSettings) -> ssl.SSLContext | bool:
-    if settings.ca_file is None:
-        return not settings.url.lower().startswith("http:")
-    try:
-        return ssl.create_default_context(cafile=str(settings.ca_file))
-    except OSError:  # OpenSSL's errors name no file
-        message = f"cannot read a CA certificate from {settings.ca_file}"
-        raise StoreUnavailable("CertificateMissing", message) from None
+    return access.read_secret(file, reason="CredentialsMissing", what="secret")
