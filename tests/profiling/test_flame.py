@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from foretide.profiling.calltree import call_tree
 from foretide.profiling.flame import differential, flame_graph
+from foretide.profiling.formats import collapsed
 from foretide.profiling.profile import Merging, merge
 from foretide.profiling.window import Frame, ThreadState
 
@@ -53,6 +54,15 @@ def data_of(page):
     return json.loads(
         re.search(r'<script type="application/json" id="data">(.*?)</script', page, re.S)[1]
     )
+
+
+def test_counts_are_called_samples_only_where_they_may_be():
+    def drawn(counted):
+        return data_of(flame_graph(collapsed.load(f"main;work {counted}\n".encode()), "x"))
+
+    few, many = drawn(300), drawn(30_000_000)
+    assert (few["unit"], few["facts"]["all"]["samples"]) == ("samples", 300)
+    assert (many["unit"], many["facts"]["all"]["samples"]) == ("counts", 0)
 
 
 def test_equal_paths_are_one_node_below_their_pool(window, thread):

@@ -41,7 +41,7 @@ def _page(tree: CallTree, profiles: Mapping[str, Profile], title: str) -> str:
     data = {
         "title": title,
         "facts": {name: _facts(profile) for name, profile in profiles.items()},
-        "unit": str(shown.unit),
+        "unit": "counts" if shown.counts_something_else else str(shown.unit),
         "metric": "cpu" if shown.cpu > 0 else "wall",
         "functions": [[one.name, one.file] for one in tree.functions],
         "function": tree.function,
@@ -65,7 +65,7 @@ def _page(tree: CallTree, profiles: Mapping[str, Profile], title: str) -> str:
 def _facts(profile: Profile) -> dict[str, Any]:
     return {
         "seconds": round(profile.seconds, 3),
-        "samples": round(profile.samples),
+        "samples": 0 if profile.counts_something_else else round(profile.samples),
         "startedAt": profile.started_at,
         "command": profile.command,
         "python": profile.python_version,

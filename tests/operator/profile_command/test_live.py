@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from foretide.operator.commands.profile_sampling import budget_of
+from foretide.operator.commands.profile_sampling import budget_of, children_of
 from foretide.profiling.attribution import attribute
 from foretide.profiling.files import read_windows
 from foretide.profiling.sampler.budget import Budget, Cost, affordable
@@ -116,6 +116,19 @@ def test_top_shows_children_too(profile, tmp_path):
         assert "in_child" in out
         _, _, err = profile("top", parent.pid, "--every", 1, "--count", 1)
         assert "has 2 Python children" in err
+
+
+def test_children_that_were_gone_too_soon_are_told(profile, tmp_path):
+    with parent_of_two() as parent:
+        [first, _] = children_of(parent.pid)
+        ending = threading.Timer(1.0, os.kill, [first, signal.SIGKILL])
+        ending.start()
+        arguments = ("--children", "--seconds", 3, "-o", tmp_path / "a.ftp")
+        status, out, err = profile("record", parent.pid, *arguments)
+        ending.join()
+    assert status == 0
+    assert "1 of its children ended too soon" in err
+    assert "of 2 processes together" in out
 
 
 def test_the_cost_of_short_windows_leaves_them_their_samples():

@@ -33,7 +33,8 @@ def check_pid(pid: int) -> None:
     if pid <= 0:
         raise Refused(f"{pid} is no PID")
     if refusal is not None:
-        raise Refused(str(refusal).rstrip("."))
+        told = str(refusal).rstrip(".")
+        raise Refused(told if str(pid) in refusal.message else f"process {pid}: {told}")
 
 
 def budget_of(rate: float, seconds: float = WINDOW_SECONDS, processes: int = 1) -> "Budget":
@@ -76,13 +77,15 @@ def windows_of_pid(
     else:
         tell_of_children(pid)
     taken: list[Window] = []
+    seen: set[int] = set()
     done = 0.0
     ended = True  # unless it is we who end it
     label = f"sampling process {pid}{' and children' if children else ''}, Ctrl-C ends it"
     try:
         with Clock(seconds, label) as clock:
             clock(done, length)
-            for windows in rounds_of_pid(pid, length, budget, number=number, children=children):
+            rounds = rounds_of_pid(pid, length, budget, number=number, children=children, seen=seen)
+            for windows in rounds:
                 taken += windows
                 done += max(window.seconds for window in windows)
                 clock(done, done + length)
@@ -93,7 +96,7 @@ def windows_of_pid(
     except (PySpyError, NothingToSample, FileNotFoundError) as error:
         if not taken:
             raise Refused(f"process {pid} could not be sampled: {error}") from None
-        print(f"foretide: the sampling ended early: {error}", file=sys.stderr)
+        _say(f"the sampling ended early: {error}")
         ended = False
     if not taken:
         raise Refused(
@@ -101,15 +104,27 @@ def windows_of_pid(
             "give it more to do, and record that"
         )
     if ended and done < seconds - 0.5:
-        told = f"foretide: process {pid} has ended: {done:.0f} s of it are kept"
-        print(told, file=sys.stderr)
+        _say(f"process {pid} has ended: {done:.0f} s of it are kept")
+    if missed := len(seen - {window.pid for window in taken}):
+        _say(
+            f"{missed} of its children ended too soon to be sampled, and others may have come and "
+            "gone: what they did is not in it"
+        )
     return tuple(taken)
 
 
 def rounds_of_pid(
-    pid: int, seconds: float, budget: "Budget", *, number: int | None = None, children: bool = False
+    pid: int,
+    seconds: float,
+    budget: "Budget",
+    *,
+    number: int | None = None,
+    children: bool = False,
+    seen: set[int] | None = None,
 ) -> "Iterator[tuple[Window, ...]]":
     """Windows of `seconds` of a process, with those of its Python children if asked, until it ends.
+
+    `seen`: takes up all processes that were to be sampled with it.
 
     Raises:
         PySpyError, NothingToSample, FileNotFoundError: it cannot be sampled.
@@ -124,7 +139,10 @@ def rounds_of_pid(
         return
 
     def choose(_: int) -> list[int]:
-        return [pid, *children_of(pid)] if lives(pid) else []
+        chosen = [pid, *children_of(pid)] if lives(pid) else []
+        if seen is not None:
+            seen.update(chosen)
+        return chosen
 
     try:
         yield from sample_all(choose, seconds=seconds, rounds=number, budget=budget)
@@ -160,8 +178,11 @@ def children_of(pid: int) -> list[int]:
 def tell_of_children(pid: int) -> None:
     others = len(children_of(pid))
     if others:
-        print(
-            f"foretide: process {pid} has {others} Python child{'ren' if others > 1 else ''}, such "
-            f"as a server's workers: --children samples {'them' if others > 1 else 'it'}, too",
-            file=sys.stderr,
+        _say(
+            f"process {pid} has {others} Python child{'ren' if others > 1 else ''}, such "
+            f"as a server's workers: --children samples {'them' if others > 1 else 'it'}, too"
         )
+
+
+def _say(text: str) -> None:
+    print(f"foretide: {text}", file=sys.stderr)
