@@ -66,8 +66,8 @@ Found = dict[str, Any]
 
 
 def _hotspots(options: argparse.Namespace, console: Console) -> Found:
-    made = hotspots.run(hotspots.plans(pythons(2), options.scale), _teller(console))
-    found = [error for recording in made for error in hotspots.errors(recording)]
+    made = hotspots.run(hotspots.schedule(pythons(2), options.scale), _teller(console))
+    found = hotspots.errors(made)
     table = Table(title="Planted hotspots: CPU share, total")
     for name in ("program", "Python", "function"):
         table.add_column(name)
@@ -101,7 +101,7 @@ def _cost(made: list[Recording]) -> dict[str, float]:
         if not recording.usable:
             continue
         told = _cost_of(recording)
-        if recording.plan.program.variant == "share40" and recording.stopped is not None:
+        if recording.stopped_before is not None and recording.stopped is not None:
             found["stopped_pct"] = max(0.0, told["stopped_pct"] - told["stopped_pct_without"])
             found["stopped_pct_by_sampler"] = told["stopped_pct_by_sampler"]
             found["stopped_pct_without"] = told["stopped_pct_without"]

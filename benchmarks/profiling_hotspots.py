@@ -1,13 +1,16 @@
 """How far shares and CPU seconds of planted hotspots are from what the programs have booked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from benchmarks.profiling_programs import Program
 from benchmarks.profiling_recording import Plan, Recording, record
 from foretide.profiling.attribution import attribute
+from foretide.profiling.window import Window
 
 # The function that is the hotspot, by the variant in programs/hotspots.py.
 HOTSPOTS: Mapping[str, str] = {
@@ -17,11 +20,15 @@ HOTSPOTS: Mapping[str, str] = {
     "library": "packing",
     "threads": "hot",
 }
-# How long each is recorded. At 20 samples a second, chance alone may do a point and a half to a
-# share of 40 % (its standard error) with a thousand samples at work, for which a program that works
-# a fifth of its time needs four minutes. 16 threads so deep give a few dozen a minute at any rate
-# that the budget allows: their error stands beside.
-WINDOWS: Mapping[str, int] = {"share40": 9, "sleepy": 14, "brief": 20, "library": 9, "threads": 6}
+# Windows of each recording. At 15 samples a second, chance alone may do a point to a share of 40 %
+# (its standard error) with two thousand samples at work, for which a program that works a fifth of
+# its time needs ten minutes. 16 threads so deep give a few dozen a minute at any rate that the
+# budget allows: their error stands beside.
+ALONE: Mapping[str, int] = {"share40": 9}  # what the sampler costs is measured here
+# Then these, one after the other in each lane, and the lanes at the same time: on two cores they
+# leave each other time enough.
+LANES: Sequence[Mapping[str, int]] = ({"brief": 48}, {"sleepy": 40}, {"share40": 14, "library": 20})
+LAST: Mapping[str, int] = {"threads": 6}  # want all cores
 SECONDS = 10.0
 MANY_THREADS = "threads"
 
@@ -56,35 +63,67 @@ class Error:
         return 100 * abs(self.counted_share - self.true_share)
 
 
-def plans(pythons: Mapping[str, Path], scale: float = 1.0) -> list[Plan]:
-    """Each variant once, on the Pythons in turn; `scale` times as long as usual."""
+@dataclass(frozen=True)
+class Schedule:
+    """What is recorded: alone, in lanes side by side, and alone again."""
+
+    alone: Sequence[Plan]
+    lanes: Sequence[Sequence[Plan]]
+    last: Sequence[Plan]
+
+
+def schedule(pythons: Mapping[str, Path], scale: float = 1.0) -> Schedule:
+    """Each variant on the Pythons in turn; `scale` times as long as usual."""
     versions = list(pythons.items())
-    return [
-        Plan(Program("CPU", "hotspots", variant), path, version, _windows(variant, scale), SECONDS)
-        for number, variant in enumerate(HOTSPOTS)
-        for version, path in [versions[number % len(versions)]]
-    ]
+
+    def plans(windows: Mapping[str, int]) -> list[Plan]:
+        made = []
+        for variant, count in windows.items():
+            version, path = versions[list(HOTSPOTS).index(variant) % len(versions)]
+            program = Program("CPU", "hotspots", variant)
+            made.append(Plan(program, path, version, max(1, round(count * scale)), SECONDS))
+        return made
+
+    return Schedule(plans(ALONE), [plans(lane) for lane in LANES], plans(LAST))
 
 
-def _windows(variant: str, scale: float) -> int:
-    return max(1, round(WINDOWS[variant] * scale))
+def run(planned: Schedule, tell: Callable[[str], None]) -> list[Recording]:
+    """All recordings, in the order of the schedule."""
+
+    def one(plan: Plan, before_seconds: float = 0.0) -> Recording:
+        tell(f"{plan.name} ({plan.windows} x {plan.seconds:g} s)")
+        return record(plan, before_seconds)
+
+    made = [one(plan, before_seconds=4.0) for plan in planned.alone]
+    with ThreadPoolExecutor(len(planned.lanes)) as side_by_side:
+        for lane in side_by_side.map(lambda plans: [one(plan) for plan in plans], planned.lanes):
+            made += lane
+    return made + [one(plan) for plan in planned.last]
 
 
-def errors(recording: Recording) -> list[Error]:
-    """Of all planted functions. Empty where the program's books do not cover the windows."""
-    if not recording.windows or len(recording.truths) < len(recording.windows):
-        return []
+def errors(made: Sequence[Recording]) -> list[Error]:
+    """Of all planted functions, over all recordings of each program."""
+    programs: dict[Program, list[Recording]] = {}
+    for recording in made:
+        # Without those whose windows the program's books do not cover.
+        if recording.windows and len(recording.truths) == len(recording.windows):
+            programs.setdefault(recording.plan.program, []).append(recording)
+    return [error for recordings in programs.values() for error in _errors(recordings)]
+
+
+def _errors(recordings: Sequence[Recording]) -> list[Error]:
     truth: dict[str, float] = {}
-    for of_window in recording.truths:
+    for of_window in chain.from_iterable(recording.truths for recording in recordings):
         for name, value in of_window.items():
             truth[name] = truth.get(name, 0.0) + value
-    costs = attribute(recording.windows)
+    windows = [window for recording in recordings for window in recording.windows]
+    costs = attribute(windows)
     used = costs.cpu_seconds + costs.native_cpu_seconds
-    counted = _active_shares(recording)
-    at_work = sum(one.active or 0 for window in recording.windows for one in window.samples)
+    counted = _active_shares(windows)
+    at_work = sum(one.active or 0 for window in windows for one in window.samples)
     process = truth.pop("process")
     truth.pop("requests")
-    plan = recording.plan
+    plan = recordings[0].plan
     by_name: dict[str, float] = {}
     for function, cost in costs.functions.items():
         if function.file.endswith("hotspots.py"):
@@ -112,10 +151,10 @@ def plain(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _active_shares(recording: Recording) -> dict[str, float]:
+def _active_shares(windows: Sequence[Window]) -> dict[str, float]:
     """What one gets who counts active samples."""
     total, by_name = 0, dict[str, int]()
-    for window in recording.windows:
+    for window in windows:
         for one in window.samples:
             active = one.count if one.active is None else one.active
             total += active
@@ -124,15 +163,6 @@ def _active_shares(recording: Recording) -> dict[str, float]:
             for name in names:
                 by_name[name] = by_name.get(name, 0) + active
     return {name: count / total for name, count in by_name.items()} if total else {}
-
-
-def run(planned: Sequence[Plan], tell: Callable[[str], None]) -> list[Recording]:
-    """All recordings, one after the other: what is measured is their use of the CPU."""
-    made = []
-    for plan in planned:
-        tell(plan.name)
-        made.append(record(plan, before_seconds=4.0 if plan.program.variant == "share40" else 0.0))
-    return made
 
 
 def summary(found: Sequence[Error]) -> dict[str, float]:

@@ -9,8 +9,9 @@ import pytest
 SESSIONS = Path(__file__).parents[3] / "examples" / "sessions.py"
 # On a machine that is busy with other things the sampler looks seldom, and it takes minutes.
 LONGEST, WITHIN = "20m", 600
-# The least with which chance alone, in samples that resemble their neighbours, stays within bounds.
-SAMPLES = 400
+# Points: how wide the interval of a share may be at the most, before the share is looked at. With
+# 13 chance alone goes half of the way to the bound (95 %), however slow the sampler is.
+WIDTH = 13
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_slow_sessions_are_found_first_and_the_fix_is_proved(shop, operator, loa
     shop.deploy(SESSIONS)
     load(serving(shop))
     shop.profile("before", duration=LONGEST)
-    before = found(shop, "before", "hotspots", samples=SAMPLES)
+    before = found(shop, "before", precise)
     top = before["hotspots"][0]
     assert top["function"] == "load_session", before["hotspots"]
     assert float(top["selfPercent"]) == pytest.approx(40, abs=12)
@@ -72,20 +73,23 @@ def test_slow_sessions_are_found_first_and_the_fix_is_proved(shop, operator, loa
         what=lambda: shop.status("after"),
     )
     assert any("load_session" in it for it in verdict["functions"]), verdict
-    after = found(shop, "after", "hotspots")
+    after = found(shop, "after", lambda status: status.get("hotspots"))
     assert after["hotspots"][0]["function"] != "load_session"
 
 
-def found(shop, name, part, samples=0):
-    """The status, as soon as it has that part, of so many samples at least."""
+def precise(status):
+    """Is the largest hotspot's share known well enough to be looked at?"""
+    ranked = status.get("hotspots")
+    if not ranked:
+        return False
+    low, high = (float(end) for end in ranked[0]["interval"].split("-"))
+    return high - low <= WIDTH
 
-    def told():
-        status = shop.status(name)
-        enough = status.get("profile", {}).get("samples", 0) >= samples
-        return enough and status.get(part) and status
 
+def found(shop, name, holds):
+    """The status, as soon as it is so."""
     return shop.wait_for(
-        told,
+        lambda: holds(status := shop.status(name)) and status,
         within=WITHIN,
         what=lambda: shop.status(name),
     )

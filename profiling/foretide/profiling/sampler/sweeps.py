@@ -1,7 +1,9 @@
 """Looks at /proc between samples: they stop nothing, so they may be more often than samples.
 
-Where stopping a target costs much, samples become rare; what it waits for must still be told. Looks
-have a part of the CPU that the budget allows, and give way where there are many threads.
+Where stopping a target costs much, samples become rare; what it waits for must still be told. But a
+look after a rest costs nearly half of what a sample does, which is one, too: there are only as many
+as it takes. They have a part of the CPU that the budget allows, and give way where there are many
+threads.
 """
 
 import time
@@ -11,7 +13,7 @@ from .slots import Slots
 from .target import Target
 
 _SHARE = 0.35  # of the budget's CPU
-_FASTEST, _SLOWEST = 20.0, 1.0  # Hz, the samples' own looks included
+_ENOUGH, _SLOWEST = 8.0, 1.0  # Hz, the samples' own looks included
 _USUAL = 50e-6  # CPU seconds for each thread, until it has been measured
 
 
@@ -25,7 +27,7 @@ class Sweeps:
         self._taken = 0
         self._each = 0.0
         self._needed = True
-        self._slots = Slots(_FASTEST)
+        self._slots = Slots(_ENOUGH)
 
     @property
     def due(self) -> float:
@@ -57,7 +59,7 @@ class Sweeps:
 
     def _rate(self, samples: float) -> float:
         """Hz; 0 where the samples are enough."""
-        missing = _FASTEST - samples
+        missing = _ENOUGH - samples
         if missing < _SLOWEST:
             return 0.0
         return min(missing, max(_SLOWEST, _SHARE * self.budget.cores / self._cost()))
