@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foretide.profiling import files
 from foretide.profiling.files import (
     Format,
     format_of,
@@ -272,6 +274,12 @@ BAD = {
         b'{"shared":{"frames":[]},"profiles":[{"samples":[[]],"weights":[1e999]}]}',
         "no number",
     ),
+    "a weight of 400 digits": (
+        b'{"shared":{"frames":[]},"profiles":[{"samples":[[]],"weights":[%d]}]}' % 10**400,
+        "too large",
+    ),
+    "a time of 400 digits": (b'[{"ph":"X","ts":%d,"dur":1}]' % 10**400, "ts.* is too large"),
+    "a count that no file holds": (b"a;b 999999999999999999\n", "cannot be"),
     "random bytes": (bytes(range(256)) * 4, "damaged|pprof|cut off"),
     "cut off gzip": (gzip.compress(b"a;b 1\n" * 100)[:-20], "cut off"),
     "a heap profile": (
@@ -286,6 +294,22 @@ def test_what_is_no_profile_is_refused_with_the_reason(what):
     data, reason = BAD[what]
     with pytest.raises(BadProfile, match=reason):
         read_data(data)
+
+
+def test_a_line_that_cannot_be_is_none():
+    """Ours and pprof's numbers would have no room for it, and not be read again."""
+    line = 10**300
+    sampled = {"type": "sampled", "samples": [[0]], "weights": [1]}
+    scope = {"shared": {"frames": [{"name": "a", "line": line}]}, "profiles": [sampled]}
+    event = {"ph": "X", "ts": 0, "dur": 1, "name": "a", "args": {"line": line}}
+    for plain in (scope, [event]):
+        assert [frame.line for frame in read_data(json.dumps(plain).encode()).frames] == [0]
+
+
+def test_a_device_without_an_end_is_refused(monkeypatch):
+    monkeypatch.setattr(files, "MOST_BYTES", 1 << 20)
+    with pytest.raises(BadProfile, match="more than 1 MB"):
+        read_file(Path("/dev/zero"))
 
 
 @FEW

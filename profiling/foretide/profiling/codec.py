@@ -7,14 +7,14 @@ they are what comparisons need. A profile is smaller, and keeps what they say to
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from .packing import Reader, Writer, inflate
 from .profile import BadProfile, Entry, Profile
 from .records import from_plain, to_plain
-from .window import Frame, Samples, ThreadState, Window
+from .window import Frame, Samples, ThreadState, Window, is_whole
 
 WINDOWS_MAGIC = b"foretide windows 1\n"
 PROFILE_MAGIC = b"foretide profile 1\n"
@@ -100,14 +100,15 @@ def unpack_windows(data: bytes) -> tuple[Window, ...]:
         plain |= {"frames": [], "stacks": [], "samples": []}
         window = from_plain(Window, plain)
         samples = _samples(reader, len(window.threads), len(of_window))
-        windows.append(
-            replace(
-                window,
-                frames=tuple(frames[index] for index in of_frames),
-                stacks=of_window,
-                samples=samples,
-            )
+        window = replace(
+            window,
+            frames=tuple(frames[index] for index in of_frames),
+            stacks=of_window,
+            samples=samples,
         )
+        if not is_whole(window):
+            raise BadProfile("it is damaged: a window points to what it lacks, or has no length")
+        windows.append(window)
     return tuple(windows)
 
 
@@ -201,8 +202,8 @@ def _open(magic: bytes, data: bytes) -> tuple[Reader, tuple[Frame, ...], list[tu
     return reader, tuple(frames), nodes
 
 
-def _check_source(source: object, frames: int) -> None:
-    if isinstance(source, dict) and any(not 0 <= index < frames for index in source):
+def _check_source(source: Mapping[int, str], frames: int) -> None:
+    if any(not 0 <= index < frames for index in source):
         raise BadProfile("it is damaged: source of a frame that is not there")
 
 

@@ -66,12 +66,12 @@ def read_file(path: Path) -> Profile | tuple[Window, ...]:
         BadProfile: it cannot be read, is too big or damaged, or is no profile.
     """
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise BadProfile(f"{path}: {size // 2**20} MB are more than {MOST_BYTES // 2**20}")
-        data = path.read_bytes()
+        with path.open("rb") as file:  # a device has no size, and may have no end
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise BadProfile(f"cannot read {path}: {error.strerror}") from None
+    if len(data) > MOST_BYTES:
+        raise BadProfile(f"{path}: it has more than {MOST_BYTES // 2**20} MB")
     try:
         return read_data(data)
     except BadProfile as error:

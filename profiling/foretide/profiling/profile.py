@@ -24,6 +24,10 @@ class Unit(StrEnum):
     SAMPLES = "samples"
 
 
+# The most at one stack: pprof holds 64 bits of nanoseconds, and our own files millionths of counts.
+_LARGEST = {Unit.SECONDS: 9.2e9, Unit.SAMPLES: 1e16}
+
+
 class BadProfile(Exception):
     """What was given is no profile that can be read; the message says what is wrong with it."""
 
@@ -155,7 +159,14 @@ class Merging:
         labels: Mapping[str, str] | None = None,
         pods: Iterable[str] = (),
     ) -> Profile:
-        """What has been put together."""
+        """What has been put together.
+
+        Raises:
+            BadProfile: it is more than any format holds.
+        """
+        largest = max((max(sums) for sums in self._sums.values()), default=0.0)
+        if largest > _LARGEST[unit]:
+            raise BadProfile(f"it has {largest:.1e} {unit} at one stack, which cannot be")
         return Profile(
             entries=tuple(Entry(*key, *sums) for key, sums in self._sums.items()),
             frames=tuple(self._frames),

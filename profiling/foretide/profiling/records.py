@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .profile import BadProfile
+from .window import LARGEST
 
 _Record = TypeVar("_Record")
 # Digits behind the point: a microsecond, where seconds are meant.
@@ -82,6 +83,8 @@ def _read(kind: Any, plain: Any, name: str) -> Any:
 
 
 def _read_one(kind: Any, plain: Any, name: str) -> Any:
+    if kind in (int, float) and isinstance(plain, int | float) and not abs(plain) <= LARGEST:
+        raise BadProfile(f"it is damaged: {name} is no number that can be")
     if kind is float and isinstance(plain, int | float) and not isinstance(plain, bool):
         return float(plain)
     if kind in (int, str, bool) and type(plain) is kind:

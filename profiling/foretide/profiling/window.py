@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+# No number of a window or profile is larger: what is would overflow where it is added up.
+LARGEST = 2.0**63
+
 
 class ThreadState(StrEnum):
     """What a thread was doing at one look, told from /proc: its state, wchan and system call.
@@ -208,3 +211,17 @@ class Window:
     source: Mapping[int, str] = field(default_factory=dict)
     parts: int = 1
     variables: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+
+
+def is_whole(window: Window) -> bool:
+    """Whether a window that was read points to nothing that it lacks, and lasted for some time."""
+    frames, threads, stacks = len(window.frames), len(window.threads), len(window.stacks)
+    return (
+        window.seconds > 0
+        and all(0 <= index < frames for stack in window.stacks for index in stack)
+        and all(0 <= index < frames for index in window.source)
+        and all(
+            0 <= one.thread < threads and 0 <= one.stack < stacks and 0 <= one.part < window.parts
+            for one in window.samples
+        )
+    )

@@ -103,10 +103,12 @@ BAD = {
     "too short": (("record", "1", "--seconds", "0"), "between 1 and 86400"),
     "too fast": (("report", "1", "--rate", "9999"), "process 1|between 0.5 and 1000"),
     "no requests": (("compare", "a", "b", "--requests", "5,zero"), "two numbers above 0"),
+    "requests beyond all sums": (("compare", "a", "b", "--requests", "1e-320,1"), "above 0"),
     "none to show": (("report", "a", "--limit", "0"), "--limit"),
     "a folder that is not there": (("flame", "1", "-o", "none/x.html"), "there is no folder none"),
     "a folder for a file": (("flame", "1", "-o", "."), "cannot write .: Is a directory"),
     "a picture": (("flame", "1", "-o", "x.svg"), "x.svg: a flame graph is an HTML file"),
+    "a view without an end": (("top", "1", "--last", "inf"), "--last from that to 3600"),
     "no view": (("top", "1", "--count", "0"), "--count must be 1"),
 }
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,18 @@ def test_what_is_no_python_is_told():
         process.kill()
         process.wait()
     assert probes.can_attach(process.pid).reason == "NoProcess"
+
+
+KTHREADD = Path("/proc/2")  # of a machine; a container with PIDs of its own shows none
+
+
+@pytest.mark.skipif(
+    not KTHREADD.exists() or b"VmSize" in (KTHREADD / "status").read_bytes(),
+    reason="no thread of the kernel is to be seen here",
+)
+def test_a_thread_of_the_kernel_is_no_python():
+    """It has no memory that could be looked into: no security module is to be blamed for that."""
+    assert probes.can_attach(2).reason == "NotPython"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become two other users")

@@ -48,6 +48,25 @@ def test_broken_line_is_left_out(window, broken):
     assert list(read_windows(lines)) == [later]
 
 
+HOSTILE = {
+    "a stack that is not there": {"samples": (Samples(0, 9, 1, None),)},
+    "a thread that is not there": {"samples": (Samples(-1, 0, 1, None),)},
+    "a part that is not there": {"samples": (Samples(0, 0, 1, None, part=2),)},
+    "text of a line that is not there": {"source": {99: "x = 1"}},
+    "no time at all": {"seconds": 0.0},
+    "a time that is no number": {"seconds": float("nan")},
+    "a time beyond all sums": {"seconds": 10**400},
+    "no list": {"labels": 5},
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_window_that_cannot_be_is_left_out(window, what):
+    """Whoever may write to that log may write such a line, with a checksum that is right."""
+    line = to_packed_line(replace(window, **HOSTILE[what]))
+    assert list(read_windows([line, to_packed_line(window)])) == [window]
+
+
 def test_fields_of_later_versions_are_passed_over(window):
     from foretide.profiling.sampler.wire import from_json, to_json
 

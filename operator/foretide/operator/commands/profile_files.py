@@ -175,7 +175,7 @@ def _requests(text: str | None) -> tuple[float, float] | None:
         before, after = (float(part) for part in text.split(","))
     except ValueError:
         before = after = 0.0
-    if not (0 < before < float("inf") and 0 < after < float("inf")):
+    if not (1e-6 <= before <= 1e15 and 1e-6 <= after <= 1e15):
         raise Refused("--requests wants two numbers above 0, before and after: 1200,1180")
     return before, after
 

@@ -61,8 +61,8 @@ def top(options: argparse.Namespace) -> int:
     from foretide.profiling.sampler.several import NothingToSample
 
     pid, every, children = options.pid, options.every, options.children
-    if not 0.5 <= every <= 60 or options.last < every:
-        raise Refused("--every wants 0.5 to 60 seconds, and --last no less than that")
+    if not 0.5 <= every <= 60 or not every <= options.last <= 3600:
+        raise Refused("--every wants 0.5 to 60 seconds, and --last from that to 3600")
     if options.count is not None and options.count < 1:
         raise Refused("--count must be 1 at least")
     budget = budget_of(options.rate, every)

@@ -14,7 +14,7 @@ from typing import Any
 from ..profile import BadProfile, Merging, Profile, Unit
 from ..window import Frame
 from .metric import Metric, chosen_metric, numbers, pool_label, value_of
-from .parsing import a_list, a_number, a_text, read_json
+from .parsing import a_line, a_list, a_number, a_text, read_json
 
 _MICRO = 1_000_000
 _A_SAMPLE = 1_000  # microseconds that stand for one
@@ -190,11 +190,8 @@ def _named(thread: int, name: str) -> dict[str, Any]:
 
 
 def _frame(event: dict[str, Any], args: dict[str, Any]) -> Frame:
-    line = args.get("line")
     return Frame(
-        a_text(event.get("name")) or "?",
-        a_text(args.get("filename")),
-        line if isinstance(line, int) and not isinstance(line, bool) else 0,
+        a_text(event.get("name")) or "?", a_text(args.get("filename")), a_line(args.get("line"))
     )
 
 

@@ -1,10 +1,12 @@
 """JSON of other tools, read with care: what is wrong with it is said, and nothing is believed."""
 
 import json
-import math
 from typing import Any
 
 from ..profile import BadProfile
+from ..window import LARGEST
+
+_LAST_LINE = 2**31 - 1
 
 
 def read_json(data: bytes) -> Any:
@@ -29,10 +31,18 @@ def a_list(value: Any, what: str) -> list[Any]:
 
 
 def a_number(value: Any, what: str) -> float:
-    """A finite number, or a BadProfile that says what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """A number that can be, or a BadProfile that says what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadProfile(f"{what} is no number")
+    if not abs(value) <= LARGEST:
+        raise BadProfile(f"{what} is too large, or no number")
     return float(value)
+
+
+def a_line(value: Any) -> int:
+    """The number of a line, 0 where it is none."""
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_LINE
+    return value if known else 0
 
 
 def an_index(value: Any, size: int, what: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from ..profile import BadProfile, Merging, Profile, Unit
 from ..window import Frame
 from .metric import Metric, chosen_metric, numbers, pool_label, value_of
-from .parsing import a_list, a_number, a_text, an_index, read_json
+from .parsing import a_line, a_list, a_number, a_text, an_index, read_json
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 _SECONDS = {"nanoseconds": 1e-9, "microseconds": 1e-6, "milliseconds": 1e-3, "seconds": 1.0}
@@ -72,7 +72,7 @@ def read(plain: Any) -> Profile:
     if not isinstance(plain, dict) or not isinstance(plain.get("shared"), dict):
         raise BadProfile("it is no speedscope file: it has no shared frames")
     frames = [
-        Frame(a_text(one.get("name")) or "?", a_text(one.get("file")), _line(one.get("line")))
+        Frame(a_text(one.get("name")) or "?", a_text(one.get("file")), a_line(one.get("line")))
         for one in a_list(plain["shared"].get("frames"), "shared.frames")
         if isinstance(one, dict)
     ]
@@ -174,7 +174,3 @@ class _Reading:
 
     def _index(self, value: Any) -> int:
         return an_index(value, len(self._frames), f"{self._where}: a frame")
-
-
-def _line(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

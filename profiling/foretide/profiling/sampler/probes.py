@@ -206,11 +206,13 @@ def look(pid: int) -> Facts:
         return Facts(pid, exists=False)
     if status.get("State", "Z")[0] in "ZX":
         return Facts(pid, exists=False)
-    denied = _denied(pid)
+    # A thread of the kernel has no memory, and so nothing that could be refused.
+    has_memory = "VmSize" in status
+    denied = _denied(pid) if has_memory else ""
     text = (procfs.read_or_none(f"/proc/{pid}/maps") or b"").decode(errors="replace")
     executable = _link(f"/proc/{pid}/exe")
     mappings = maps.parse_maps(text)
-    knows = bool(text) or bool(executable)
+    knows = bool(text) or bool(executable) or not has_memory
     own, target = _identity(ours), _identity(status)
     return Facts(
         pid=pid,

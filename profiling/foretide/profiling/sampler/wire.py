@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ..window import Window
+from ..window import LARGEST, Window, is_whole
 
 MARKER = "foretide-window/1"
 
@@ -50,9 +50,10 @@ def from_packed_line(line: str) -> Window | None:
         text = unpack.decompress(base64.b85decode(payload), _LARGEST)
         if unpack.unconsumed_tail:
             return None
-        return from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, zlib.error):
+        window = from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         return None
+    return window if is_whole(window) else None
 
 
 def read_windows(lines: Iterable[str]) -> Iterator[Window]:
@@ -91,7 +92,7 @@ def from_json(value: Mapping[str, Any]) -> Window:
     """The window that `to_json` made this from; fields of later versions are passed over.
 
     Raises:
-        KeyError, TypeError, ValueError: it is no window.
+        KeyError, TypeError, ValueError, AttributeError: it is no window.
     """
     window = _build(Window, value)
     assert isinstance(window, Window)
@@ -123,6 +124,8 @@ def _build(kind: Any, value: Any) -> Any:
             _hints[kind] = get_type_hints(kind)
         hints = _hints[kind]
         return kind(**{k: _build(hints[k], v) for k, v in value.items() if k in hints})
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        raise ValueError(f"{value!r:.40} is no number that can be")
     if kind is float:
         return float(value)
     if kind in (int, str):
