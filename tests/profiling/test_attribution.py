@@ -166,6 +166,7 @@ def test_costs_add_up_whatever_was_seen(window, thread, seen, cpu, runqueue):
         ("time.sleep(0.01)", Leaf.SLEEPS),
         ("sleep(max(0, end - time.time()))", Leaf.SLEEPS),
         ("with self._lock:", Leaf.LOCKS),
+        ("fcntl.flock(file, fcntl.LOCK_EX)", Leaf.LOCKS),
         ("job = queue.get()", Leaf.LOCKS),
         ("thread.join()", Leaf.LOCKS),
         ('text = ",".join(parts)', Leaf.UNKNOWN),

@@ -141,6 +141,21 @@ def test_sockets_with_a_time_limit_are_polled_and_bound_by_the_network_all_the_s
     assert kind(window(waits("poll", ANSWER, switches=200))) is Kind.NETWORK_IO
 
 
+@pytest.mark.parametrize("state", ["child", "network"])
+def test_waiting_for_a_child_limits_nothing_whether_by_its_end_or_its_output(state, window, waits):
+    stack = f"main:1;{LIBRARY}/subprocess.py:run:548;{LIBRARY}/subprocess.py:communicate:1196"
+    peers = {Peer.LOCAL: 200} if state == "network" else {}
+    assert kind(window(waits(state, stack, peers=peers, switches=200))) is Kind.IDLE
+
+
+def test_a_pipe_that_holds_a_program_up_is_not_called_the_network(window, waits):
+    writes = waits("network", f"log:3;{LIBRARY}/logging/__init__.py:flush:1137", switches=200)
+    at_pipe = (replace(writes[0], peers={Peer.LOCAL: 200}), writes[1])
+    assert "waited at pipes" in bound([window(at_pipe)]).evidence[0]
+    asked = waits("network", ANSWER, peers={Peer.UPSTREAM: 200}, switches=200)
+    assert "from the network" in bound([window(asked)]).evidence[0]
+
+
 def test_waiting_in_a_file_is_bound_by_the_disk(window, waits):
     assert kind(window(waits("disk", "main:1;save:3"))) is Kind.DISK_IO
 

@@ -169,7 +169,7 @@ def _idle(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | N
     if flying >= limits.busy:
         return None
     waited = [
-        f"{spent.parked / spent.seconds:.1f} threads waited for something to do",
+        f"{spent.parked / spent.seconds:.1f} threads waited for something to do, or for others",
         f"{spent.sleep / spent.seconds:.1f} slept" if spent.sleep else "",
     ]
     evidence = (
@@ -207,8 +207,9 @@ def _most(spent: Demand, limits: Limits) -> Bound:
     # that cannot be told from work: of two that are close the wait is what is certain.
     if kind is Kind.CPU and spent.runqueue > spent.used and second >= limits.plurality:
         first, kind, second = second, other, 0.0
+    told = [(share, _at_pipes(spent, kind) or name) for share, kind, name in shares]
     evidence = (
-        *(f"threads {name} {share:.0%} of the time" for share, _, name in shares if share >= 0.05),
+        *(f"threads {name} {share:.0%} of the time" for share, name in told if share >= 0.05),
         f"{spent.in_flight / spent.seconds:.1f} threads had something to do, on average",
         _cores(spent),
     )
@@ -216,6 +217,13 @@ def _most(spent: Demand, limits: Limits) -> Bound:
     if not clear:
         return Bound(Kind.UNKNOWN, ("no limit stands out", *evidence), 0.0)
     return Bound(kind, evidence, _lower(first, spent.sweeps))
+
+
+def _at_pipes(spent: Demand, kind: Kind) -> str:
+    """What to call waits for the network that for the most part are not for it."""
+    if kind is not Kind.NETWORK_IO or spent.pipes <= spent.network / 2:
+        return ""
+    return "waited at pipes, or at sockets between its own threads,"
 
 
 def _cores(spent: Demand) -> str:

@@ -32,8 +32,10 @@ class Demand:
     had it not waited for one (`runqueue`, as measured), in the proportions of the rest. For a core
     that is taken also wait threads that only want to see whether the GIL or a lock is free.
     `used` is CPU time as measured, `cpu` leaves out what the kernel did for files, which is in
-    `disk`. `parked`: waits for something to do; `unclear`: waits among many sockets that cannot be
-    told from those. `busiest`: the largest share of a window that one thread worked.
+    `disk`. `pipes` is the part of `network` that was at pipes, or at sockets between own threads.
+    `parked`: waits for something to do, and for what children or other threads do; `unclear`: waits
+    among many sockets that cannot be told from those. `busiest`: the largest share of a window that
+    one thread worked.
     """
 
     seconds: float = 0.0
@@ -44,6 +46,7 @@ class Demand:
     lock: float = 0.0
     disk: float = 0.0
     network: float = 0.0
+    pipes: float = 0.0
     sleep: float = 0.0
     parked: float = 0.0
     unclear: float = 0.0
@@ -107,7 +110,7 @@ def _of_thread(
     spent = {state: count * each * alone for state, count in thread.states.items()}
     lock = spent.get(ThreadState.LOCK, 0.0)
     held_up = lock * stacks.held_up(samples, Leaf.LOCKS)
-    network, unclear, idle = _sockets(window, thread, samples, spent, stacks)
+    at_sockets = _sockets(window, thread, samples, spent, stacks)
     in_files = _in_files(window, thread, samples, spent, stacks.leaves)
     return Demand(
         used=used,
@@ -116,13 +119,28 @@ def _of_thread(
         gil=spent.get(ThreadState.GIL, 0.0),
         lock=held_up,
         disk=spent.get(ThreadState.DISK, 0.0) + used * alone * in_files,
-        network=network,
+        network=at_sockets.held_up,
+        pipes=at_sockets.pipes,
         sleep=spent.get(ThreadState.SLEEP, 0.0),
-        parked=lock - held_up + idle,
-        unclear=unclear,
-        other=spent.get(ThreadState.OTHER, 0.0) + spent.get(ThreadState.CHILD, 0.0),
+        parked=lock - held_up + at_sockets.idle + spent.get(ThreadState.CHILD, 0.0),
+        unclear=at_sockets.unclear,
+        other=spent.get(ThreadState.OTHER, 0.0),
         busiest=busiest * (1 - in_files),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _AtSockets:
+    """Seconds at sockets and pipes: `waited` in all; the rest of them was for something to do."""
+
+    waited: float
+    held_up: float
+    pipes: float = 0.0  # of those
+    unclear: float = 0.0
+
+    @property
+    def idle(self) -> float:
+        return self.waited - self.held_up - self.unclear
 
 
 def _sockets(
@@ -131,8 +149,7 @@ def _sockets(
     samples: Sequence[Samples],
     spent: dict[ThreadState, float],
     stacks: "_Stacks",
-) -> tuple[float, float, float]:
-    """Seconds that waits at sockets held up, cannot be told, and were for something to do."""
+) -> _AtSockets:
     one_socket = spent.get(ThreadState.NETWORK, 0.0)
     many = spent.get(ThreadState.POLL, 0.0)
     both = one_socket + many
@@ -147,17 +164,16 @@ def _sockets(
         held_up = (both if at_socket else one_socket) * answers
         accepts = _share(samples, (one is Purpose.PARKED for one in stacks.purposes)) > 0.5
         unclear = many if used and not at_socket and not accepts else 0.0
-        return held_up, unclear, both - held_up - unclear
+        return _AtSockets(both, held_up, unclear=unclear)
     by_peer = {peer: both * count / asked for peer, count in thread.peers.items()}
     upstream, unknown = by_peer.get(Peer.UPSTREAM, 0.0), by_peer.get(Peer.UNKNOWN, 0.0)
     if one_socket <= many:
         # Connections that are kept and not used wake nobody.
         held_up = upstream if awake else 0.0
         unclear = unknown if used else 0.0
-        return held_up, unclear, both - held_up - unclear
-    local = by_peer.get(Peer.LOCAL, 0.0) if awake else 0.0
-    held_up = upstream + (unknown + local) * answers
-    return held_up, 0.0, both - held_up
+        return _AtSockets(both, held_up, unclear=unclear)
+    local = by_peer.get(Peer.LOCAL, 0.0) * answers if awake else 0.0
+    return _AtSockets(both, upstream + unknown * answers + local, pipes=local)
 
 
 class _Stacks:
@@ -187,8 +203,10 @@ class _Stacks:
 
     def _seen(self, samples: Sequence[Samples], kind: Leaf) -> tuple[int, int]:
         held = parked = 0
+        # At a pipe, or in waitpid: a child is waited for in either.
+        kinds = (kind, Leaf.CHILD) if kind is Leaf.NETWORK else (kind,)
         for one in samples:
-            if self.leaves[one.stack] is kind:
+            if self.leaves[one.stack] in kinds:
                 if self.purposes[one.stack] is Purpose.PARKED:
                     parked += one.count
                 else:

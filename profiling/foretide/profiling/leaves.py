@@ -71,6 +71,7 @@ _CALLS = (
         Leaf.LOCKS,
         re.compile(
             r"\.acquire\(|\.wait\(|\.wait_for\(|\.result\(|\bwith\b.*(lock|mutex|sema|cond)\w*\s*[:,]"
+            r"|\b(flock|lockf)\("
             r"|\.join\(\s*(timeout\b.*|[\d.]+\s*)?\)"  # a thread's, and not a string's
             r"|\.get\(\s*\)|\.get\(\s*(block|timeout)\b|(\bq|queue\w*|inbox\w*|tasks?)\.(get|put)\(",
             re.IGNORECASE,

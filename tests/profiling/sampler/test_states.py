@@ -54,6 +54,8 @@ def call(name, *arguments):
         (call("read", 5), "S", ThreadState.DISK),
         (call("read", 3), "D", ThreadState.DISK),
         (call("fsync", 5), "D", ThreadState.DISK),
+        (call("flock", 5, 2), "S", ThreadState.LOCK),
+        (call("fcntl", 5, 7), "S", ThreadState.LOCK),  # lockf
         (call("wait4"), "", ThreadState.CHILD),
         ((-1,), "D", ThreadState.DISK),  # a page that must be read
         ((-1,), "S", ThreadState.OTHER),

@@ -18,6 +18,7 @@ class Wait(Enum):
     DESCRIPTOR = "descriptor"  # reads or writes the descriptor in its first argument
     SOCKET = "socket"
     FILE = "file"
+    FILE_LOCK = "file lock"
     CHILD = "child"
 
 
@@ -59,7 +60,8 @@ _WAITS = {
     "fallocate": Wait.FILE,
     "ftruncate": Wait.FILE,
     "openat": Wait.FILE,
-    "flock": Wait.FILE,
+    "flock": Wait.FILE_LOCK,
+    "fcntl": Wait.FILE_LOCK,  # of its commands those alone wait that lock
     "wait4": Wait.CHILD,
     "waitid": Wait.CHILD,
 }
@@ -83,6 +85,7 @@ _X86_64 = {
     "sendmsg": 46,
     "recvmsg": 47,
     "wait4": 61,
+    "fcntl": 72,
     "flock": 73,
     "fsync": 74,
     "fdatasync": 75,
@@ -109,6 +112,7 @@ _X86_64 = {
 
 _GENERIC = {
     "epoll_pwait": 22,
+    "fcntl": 25,
     "flock": 32,
     "ftruncate": 46,
     "fallocate": 47,

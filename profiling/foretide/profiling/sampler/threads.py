@@ -167,6 +167,8 @@ def state_of(
             return ThreadState.NETWORK
         case Wait.FILE:
             return ThreadState.DISK
+        case Wait.FILE_LOCK:
+            return ThreadState.LOCK  # whoever holds it, in this process or another
         case Wait.DESCRIPTOR:
             in_file = scheduler == "D" or descriptors.kind(call[1]) == "file"
             return ThreadState.DISK if in_file else ThreadState.NETWORK
@@ -203,7 +205,7 @@ def look_at(watched: Watched, book: AddressBook, descriptors: Descriptors) -> Lo
     if call is None:
         return Look(ThreadState.RUNNING, None, "R")
     scheduler = ""
-    if WAITS.get(call[0]) in (None, Wait.DESCRIPTOR, Wait.FILE):
+    if WAITS.get(call[0]) in (None, Wait.DESCRIPTOR, Wait.FILE, Wait.FILE_LOCK):
         stat = files.read("stat", 64)
         at = stat.rfind(b") ")
         scheduler = chr(stat[at + 2]) if at >= 0 else ""
