@@ -156,6 +156,16 @@ def test_a_pipe_that_holds_a_program_up_is_not_called_the_network(window, waits)
     assert "from the network" in bound([window(asked)]).evidence[0]
 
 
+def test_a_client_that_reads_slowly_holds_up_and_one_that_asks_nothing_does_not(window, waits):
+    made, seen = waits("network", "handle:9", peers={Peer.CLIENT: 200}, switches=200)
+    sends = replace(made, calls={"S sendto sk_stream_wait_memory": 200})
+    reads = replace(made, calls={"S recvfrom wait_woken": 200})
+    found = bound([window((sends, seen))])
+    assert found.kind is Kind.NETWORK_IO
+    assert "for clients to read" in found.evidence[0]
+    assert kind(window((reads, seen))) is Kind.IDLE
+
+
 def test_waiting_in_a_file_is_bound_by_the_disk(window, waits):
     assert kind(window(waits("disk", "main:1;save:3"))) is Kind.DISK_IO
 

@@ -207,7 +207,7 @@ def _most(spent: Demand, limits: Limits) -> Bound:
     # that cannot be told from work: of two that are close the wait is what is certain.
     if kind is Kind.CPU and spent.runqueue > spent.used and second >= limits.plurality:
         first, kind, second = second, other, 0.0
-    told = [(share, _at_pipes(spent, kind) or name) for share, kind, name in shares]
+    told = [(share, _not_answers(spent, kind) or name) for share, kind, name in shares]
     evidence = (
         *(f"threads {name} {share:.0%} of the time" for share, name in told if share >= 0.05),
         f"{spent.in_flight / spent.seconds:.1f} threads had something to do, on average",
@@ -219,11 +219,13 @@ def _most(spent: Demand, limits: Limits) -> Bound:
     return Bound(kind, evidence, _lower(first, spent.sweeps))
 
 
-def _at_pipes(spent: Demand, kind: Kind) -> str:
-    """What to call waits for the network that for the most part are not for it."""
-    if kind is not Kind.NETWORK_IO or spent.pipes <= spent.network / 2:
-        return ""
-    return "waited at pipes, or at sockets between its own threads,"
+def _not_answers(spent: Demand, kind: Kind) -> str:
+    """What to call waits for the network that for the most part are not for answers from it."""
+    if kind is Kind.NETWORK_IO and spent.pipes > spent.network / 2:
+        return "waited at pipes, or at sockets between its own threads,"
+    if kind is Kind.NETWORK_IO and spent.clients > spent.network / 2:
+        return "waited for clients to read what they were sent"
+    return ""
 
 
 def _cores(spent: Demand) -> str:

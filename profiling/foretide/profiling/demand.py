@@ -22,6 +22,8 @@ _LEAST_LEFT = 0.05
 _FILES_WAIT = 0.05
 # ... or was at such lines in this share of samples, while this much reached the device (bytes/s).
 _FILES_SEEN, _DEVICE = 0.3, 1e6
+# Calls in which one waits until a client has read what it was sent before.
+_SENDS = frozenset({"sendto", "sendmsg", "sendmmsg", "sendfile", "write", "writev"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Demand:
     had it not waited for one (`runqueue`, as measured), in the proportions of the rest. For a core
     that is taken also wait threads that only want to see whether the GIL or a lock is free.
     `used` is CPU time as measured, `cpu` leaves out what the kernel did for files, which is in
-    `disk`. `pipes` is the part of `network` that was at pipes, or at sockets between own threads.
+    `disk`. `pipes` is the part of `network` that was at pipes, or at sockets between own threads,
+    `clients` the part for clients that read more slowly than they are sent.
     `parked`: waits for something to do, and for what children or other threads do; `unclear`: waits
     among many sockets that cannot be told from those. `busiest`: the largest share of a window that
     one thread worked.
@@ -47,6 +50,7 @@ class Demand:
     disk: float = 0.0
     network: float = 0.0
     pipes: float = 0.0
+    clients: float = 0.0
     sleep: float = 0.0
     parked: float = 0.0
     unclear: float = 0.0
@@ -121,6 +125,7 @@ def _of_thread(
         disk=spent.get(ThreadState.DISK, 0.0) + used * alone * in_files,
         network=at_sockets.held_up,
         pipes=at_sockets.pipes,
+        clients=at_sockets.clients,
         sleep=spent.get(ThreadState.SLEEP, 0.0),
         parked=lock - held_up + at_sockets.idle + spent.get(ThreadState.CHILD, 0.0),
         unclear=at_sockets.unclear,
@@ -135,7 +140,8 @@ class _AtSockets:
 
     waited: float
     held_up: float
-    pipes: float = 0.0  # of those
+    pipes: float = 0.0  # of those, as `clients`
+    clients: float = 0.0
     unclear: float = 0.0
 
     @property
@@ -173,7 +179,10 @@ def _sockets(
         unclear = unknown if used else 0.0
         return _AtSockets(both, held_up, unclear=unclear)
     local = by_peer.get(Peer.LOCAL, 0.0) * answers if awake else 0.0
-    return _AtSockets(both, upstream + unknown * answers + local, pipes=local)
+    sends = sum(count for look, count in thread.calls.items() if _SENDS & {*look.split()})
+    client = by_peer.get(Peer.CLIENT, 0.0) * min(1.0, sends / asked)
+    held_up = upstream + unknown * answers + local + client
+    return _AtSockets(both, held_up, pipes=local, clients=client)
 
 
 class _Stacks:
