@@ -38,6 +38,7 @@ def test_an_annotation_becomes_a_profiler_that_belongs_to_the_workload():
         ({"profile": "yes"}, "once or continuous"),
         ({"profile": "once", "profile_duration": "soon"}, "not a duration"),
         ({"profile": "once", "profile_pods": "many"}, "pods"),
+        ({"profile": "once", "profile_pods": "9" * 5_000}, "pods"),
     ],
 )
 def test_what_cannot_be_is_told(annotations, told):

@@ -34,6 +34,8 @@ def test_little_needs_to_be_said():
         ),
         ({**SELECTED, "baseline": {**PERIOD, "start": "yesterday"}}, "baseline"),
         ({"selector": {"matchLabels": {}}}, "matchLabels"),
+        ({"selector": {"matchLabels": {"app,tier": "x"}}}, "'app,tier' is no name of a label"),
+        ({"selector": {"matchLabels": {"": "x"}}}, "is no name of a label"),
         ({**SELECTED, "container": "../x"}, "container"),
         ({**SELECTED, "image": "evil:1"}, "image"),
     ],

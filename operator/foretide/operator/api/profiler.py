@@ -3,16 +3,20 @@
 Every description is shown by `kubectl explain`.
 """
 
+import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..conditions import parse_timestamp
 from .fields import ApiModel, Duration, lasting, within
 from .predictivescaler import OBJECT_NAME, Name, ScaleTargetRef
 
 LABEL_VALUE = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"
+LABEL_KEY = re.compile(
+    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+)
 CONTAINER_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 LONGEST_ONCE = 3_600.0
 
@@ -41,6 +45,15 @@ class PodSelector(ApiModel):
         max_length=20,
         description="Labels that a pod must have, all of them.",
     )
+
+    @field_validator("match_labels")
+    @classmethod
+    def _keys(cls, labels: dict[str, str]) -> dict[str, str]:
+        """A structural schema has no word for a map's keys; `a,b` would be two conditions."""
+        for key in labels:
+            if not LABEL_KEY.fullmatch(key):
+                raise ValueError(f"{key[:80]!r} is no name of a label, such as app or shop.io/tier")
+        return labels
 
 
 class BaselineSpec(ApiModel):

@@ -72,7 +72,9 @@ def profiler_of(workload: Workload) -> Json:
     for name in _FIELDS:
         text = given.get(f"{PROFILE}-{name}")
         if text is not None:
-            spec[name] = int(text) if name == "pods" and text.isdecimal() else text
+            # Of more digits than a number of pods can have Python itself refuses to make one.
+            is_number = name == "pods" and text.isdecimal() and len(text) < 10
+            spec[name] = int(text) if is_number else text
     try:
         ProfilerSpec.model_validate(spec)
     except ValidationError as error:
