@@ -1,10 +1,15 @@
 """What a thread is told to do, from texts of /proc as the kernel writes them."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from foretide.profiling.sampler import maps, procfs
 from foretide.profiling.sampler.syscalls import NAMES
-from foretide.profiling.sampler.threads import Look, moment, state_of
+from foretide.profiling.sampler.threads import Look, Watched, look_at, moment, state_of
 from foretide.profiling.window import ThreadState
 
 NUMBERS = {name: number for number, name in NAMES.items()}
@@ -72,6 +77,7 @@ def test_state_of_a_thread(seen, scheduler, state):
         (ThreadState.SLEEP, (-1,), True),
         (ThreadState.RUNNING, call("clock_nanosleep"), False),
         (ThreadState.RUNNING, call("futex", 0, 0x80), False),
+        (ThreadState.RUNNING, call("restart_syscall"), False),
         (ThreadState.RUNNING, call("futex", 0, 0x81), True),  # wakes others, and goes on
         (ThreadState.RUNNING, call("epoll_pwait", 3, 4, 5, 0), True),  # does not wait
         (ThreadState.RUNNING, call("epoll_pwait", 3, 4, 5, 100), False),
@@ -97,6 +103,42 @@ def test_thread_at_work_when_its_stack_was_read(before, at_stop, active):
 )
 def test_system_call_as_the_kernel_writes_it(text, parsed):
     assert procfs.parse_syscall(text) == parsed
+
+
+TIMED = {
+    "lock": ("import _thread as t; a = t.allocate_lock(); a.acquire(); {}; a.acquire(True, 60)"),
+    "network": (
+        "import socket as s; a, b = s.socketpair(); a.settimeout(60); {}; a.recv(1)"  # poll first
+    ),
+}
+
+
+@pytest.mark.parametrize("state", TIMED)
+def test_a_wait_with_a_time_limit_is_known_after_the_process_was_stopped(state):
+    """The kernel goes on with it in another call: at each look but the first it was no wait."""
+    program = TIMED[state].format("print(flush=True)")
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        watched = Watched(process.pid, process.pid)
+
+        def look_until(number):
+            while (look := look_at(watched, Book(), Files())).state is ThreadState.RUNNING or (
+                not watched.files.read("syscall", 160).startswith(b"%d " % number)
+            ):
+                pass
+            return look
+
+        first = look_until(NUMBERS["futex" if state == "lock" else "poll"])
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        os.kill(process.pid, signal.SIGCONT)
+        again = look_until(NUMBERS["restart_syscall"])
+        assert first.state == again.state == state
+        assert first.call == again.call
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_name_with_parentheses_does_not_shift_the_numbers():
@@ -125,9 +167,6 @@ def test_free_threaded_build_is_known_by_its_name(name):
 
 
 def test_command_tells_the_program_and_no_arguments():
-    import subprocess
-    import sys
-
     process = subprocess.Popen(
         [sys.executable, "-X", "dev", "-c", "import time; time.sleep(60)", "--password=secret"]
     )

@@ -92,6 +92,7 @@ _X86_64 = {
     "ftruncate": 77,
     "sync": 162,
     "futex": 202,
+    "restart_syscall": 219,
     "clock_nanosleep": 230,
     "epoll_wait": 232,
     "waitid": 247,
@@ -136,6 +137,7 @@ _GENERIC = {
     "futex": 98,
     "nanosleep": 101,
     "clock_nanosleep": 115,
+    "restart_syscall": 128,
     "accept": 202,
     "connect": 203,
     "sendto": 206,
@@ -158,4 +160,17 @@ def _names(machine: str) -> dict[int, str]:
 
 
 NAMES = _names(platform.machine())
-WAITS = {number: _WAITS[name] for number, name in NAMES.items()}
+_NUMBERS = {name: number for number, name in NAMES.items()}
+WAITS = {number: _WAITS[name] for number, name in NAMES.items() if name in _WAITS}
+# A wait with a time limit goes on in restart_syscall(2) after each stop, such as py-spy makes.
+RESTART = _NUMBERS["restart_syscall"]
+_RESTARTED = ("futex", "poll", "nanosleep")
+
+
+def restarted(call: tuple[int, ...], channel: str) -> tuple[int, ...]:
+    """What a restarted call was before: its arguments are kept, and `channel` (wchan) has its name.
+
+    As it is where the kernel does not tell.
+    """
+    name = next((one for one in _RESTARTED if one in channel and one in _NUMBERS), "")
+    return (_NUMBERS[name], *call[1:]) if name else call

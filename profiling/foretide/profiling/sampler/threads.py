@@ -8,7 +8,7 @@ from ..window import Peer, Thread, ThreadState
 from . import procfs
 from .maps import AddressBook
 from .marks import Moment
-from .syscalls import NAMES, WAITS, Wait
+from .syscalls import NAMES, RESTART, WAITS, Wait, restarted
 
 _FUTEX_WAITS = (
     0,
@@ -204,6 +204,8 @@ def look_at(watched: Watched, book: AddressBook, descriptors: Descriptors) -> Lo
     call = procfs.parse_syscall(text)
     if call is None:
         return Look(ThreadState.RUNNING, None, "R")
+    if call[0] == RESTART:
+        call = restarted(call, _channel(files))
     scheduler = ""
     if WAITS.get(call[0]) in (None, Wait.DESCRIPTOR, Wait.FILE, Wait.FILE_LOCK):
         stat = files.read("stat", 64)
@@ -212,15 +214,20 @@ def look_at(watched: Watched, book: AddressBook, descriptors: Descriptors) -> Lo
         if scheduler == "R":  # it has woken up since
             return Look(ThreadState.RUNNING, None, "R")
     state = state_of(call, scheduler, book, descriptors)
-    try:
-        channel = files.read("wchan", 64).decode(errors="replace")
-    except OSError:
-        channel = "?"
+    channel = _channel(files)
     name = NAMES.get(call[0], "-" if call[0] < 0 else str(call[0]))
     look = Look(state, call, f"{scheduler or 'S'} {name} {channel}")
     if not scheduler and channel != "0":
         watched.parked = (text, look)
     return look
+
+
+def _channel(files: procfs.ThreadFiles) -> str:
+    """The kernel's function that a thread waits in; "0": in none, or it is not shown."""
+    try:
+        return files.read("wchan", 64).decode(errors="replace")
+    except OSError:
+        return "?"
 
 
 def moment(before: Look, at_stop: tuple[int, ...] | None) -> Moment:
@@ -242,6 +249,8 @@ def was_active(before: Look, at_stop: tuple[int, ...] | None) -> bool | None:
         return None
     if at_stop[0] < 0:
         return True
+    if at_stop[0] == RESTART:
+        return False  # only waits go on in it
     wait = WAITS.get(at_stop[0])
     if wait in _PURE_WAITS and not _returns_at_once(at_stop):
         return False
