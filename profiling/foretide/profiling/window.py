@@ -11,6 +11,8 @@ from enum import StrEnum
 
 # No number of a window or profile is larger: what is would overflow where it is added up.
 LARGEST = 2.0**63
+# A part is about a second, and a window no longer than a day.
+_MOST_PARTS = 86_400
 
 
 class ThreadState(StrEnum):
@@ -218,10 +220,8 @@ def is_whole(window: Window) -> bool:
     frames, threads, stacks = len(window.frames), len(window.threads), len(window.stacks)
     return (
         window.seconds > 0
+        and 1 <= window.parts <= _MOST_PARTS
         and all(0 <= index < frames for stack in window.stacks for index in stack)
         and all(0 <= index < frames for index in window.source)
-        and all(
-            0 <= one.thread < threads and 0 <= one.stack < stacks and 0 <= one.part < window.parts
-            for one in window.samples
-        )
+        and all(0 <= one.thread < threads and 0 <= one.stack < stacks for one in window.samples)
     )

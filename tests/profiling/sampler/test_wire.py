@@ -51,7 +51,7 @@ def test_broken_line_is_left_out(window, broken):
 HOSTILE = {
     "a stack that is not there": {"samples": (Samples(0, 9, 1, None),)},
     "a thread that is not there": {"samples": (Samples(-1, 0, 1, None),)},
-    "a part that is not there": {"samples": (Samples(0, 0, 1, None, part=2),)},
+    "more parts than can be counted": {"parts": 10**12},
     "text of a line that is not there": {"source": {99: "x = 1"}},
     "no time at all": {"seconds": 0.0},
     "a time that is no number": {"seconds": float("nan")},
