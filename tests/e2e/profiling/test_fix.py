@@ -27,7 +27,7 @@ def load():
                 try:
                     connection.request("GET", "/")
                     connection.getresponse().read()
-                except OSError:
+                except (OSError, http.client.HTTPException):
                     connection.close()
                     stop.wait(0.2)
 
