@@ -56,8 +56,16 @@ PROGRAMS: tuple[Program, ...] = (
     *_class("DiskIO", "disk", "synced four", "cold database", FREE),
     *_class("NetworkIO", "network", "blocking pool coroutines", "server relay", FREE),
     *_class("Idle", "idle", "listening parked loop", "kept heartbeat", FREE),
-    *_class("Throttling", "throttled", "steady bursts", "server threads", Limits(cores=0.2)),
-    *_class("MemoryPressure", "memory", "mapped heap", "threads", Limits(memory=MEMORY_LIMIT)),
+    *_class(
+        "Throttling", "throttled", "steady bursts server threads", "ticks report", Limits(cores=0.2)
+    ),
+    *_class(
+        "MemoryPressure",
+        "memory",
+        "mapped heap threads",
+        "records lookups",
+        Limits(memory=MEMORY_LIMIT),
+    ),
 )
 
 

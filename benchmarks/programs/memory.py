@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import sqlite3
 
 from benchmarks.programs.running import ready, run, spin, start
 
@@ -15,7 +16,8 @@ MEGABYTE = 1 << 20
 LIMIT = 48 * MEGABYTE
 
 
-def _file(folder: str, size: int) -> mmap.mmap:
+def _written(folder: str, size: int) -> str:
+    """A file of that size that is not in memory."""
     path = os.path.join(folder, f"mapped-{os.getpid()}")
     with open(path, "wb") as file:
         for _ in range(size // MEGABYTE):
@@ -23,7 +25,11 @@ def _file(folder: str, size: int) -> mmap.mmap:
             file.flush()
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    with open(path, "rb") as file:
+    return path
+
+
+def _file(folder: str, size: int) -> mmap.mmap:
+    with open(_written(folder, size), "rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
@@ -65,5 +71,42 @@ def threads(folder: str) -> None:
     work()
 
 
+def records(folder: str) -> None:
+    """Records, read by calls, of a file that would fit into memory if the heap left room."""
+    path = _written(folder, LIMIT * 3 // 4)
+    hoard = [bytearray(b"x" * MEGABYTE) for _ in range(LIMIT // MEGABYTE - 28)]
+    chance = random.Random(4)
+    with open(path, "rb", buffering=0) as file:
+        ready()
+        while True:
+            for _ in range(50):
+                os.pread(file.fileno(), 4_096, chance.randrange(LIMIT * 3 // 4))
+            hoard[chance.randrange(len(hoard))][0] = 1
+            spin(1)
+
+
+def lookups(folder: str) -> None:
+    """Rows, looked up one after the other, of a table that is somewhat larger than memory."""
+    database = sqlite3.connect(os.path.join(folder, "rows"))
+    database.execute("create table rows (id integer primary key, body blob)")
+    for first in range(0, LIMIT * 5 // 4 // 1_000, 1_000):
+        rows = ((first + number, os.urandom(900)) for number in range(1_000))
+        database.executemany("insert into rows values (?, ?)", rows)
+        database.commit()
+    ready()
+    chance = random.Random(5)
+    while True:
+        number = chance.randrange(LIMIT * 5 // 4 // 1_000)
+        database.execute("select body from rows where id = ?", (number,)).fetchone()
+
+
 if __name__ == "__main__":
-    run({"mapped": mapped, "heap": heap, "threads": threads})
+    run(
+        {
+            "mapped": mapped,
+            "heap": heap,
+            "threads": threads,
+            "records": records,
+            "lookups": lookups,
+        }
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import queue
 import time
 import zlib
@@ -53,5 +55,40 @@ def server(folder: str) -> None:
         orders.put(5)
 
 
+def ticks(folder: str) -> None:
+    """An event loop in which a few timers each want a part of a core."""
+
+    async def every(seconds: float, units: int) -> None:
+        while True:
+            spin(units)
+            await asyncio.sleep(seconds)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(every(0.02, 100), every(0.03, 100), every(0.2, 400))
+
+    ready()
+    asyncio.run(all_of_them())
+
+
+def report(folder: str) -> None:
+    """Twice a second something is put together for which the quota is too small."""
+    rows = [{"number": number, "name": f"row {number}"} for number in range(20_000)]
+    ready()
+    while True:
+        began = time.monotonic()
+        for _ in range(8):
+            json.loads(json.dumps(rows))
+        time.sleep(max(0.0, began + 0.5 - time.monotonic()))
+
+
 if __name__ == "__main__":
-    run({"steady": steady, "threads": threads, "bursts": bursts, "server": server})
+    run(
+        {
+            "steady": steady,
+            "threads": threads,
+            "bursts": bursts,
+            "server": server,
+            "ticks": ticks,
+            "report": report,
+        }
+    )
