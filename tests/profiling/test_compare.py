@@ -2,10 +2,12 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from foretide.profiling.compare import compare
 from foretide.profiling.comparison import Latency, Verdict, render
+from foretide.profiling.permutation import permuted
 from foretide.profiling.window import (
     Container,
     Frame,
@@ -255,3 +257,18 @@ def test_the_text_says_which_way_it_went(record):
 def test_requests_must_be_positive(record):
     with pytest.raises(ValueError, match="positive"):
         compare(record(USUAL), record(USUAL), requests=(0, 1))
+
+
+def test_stretches_with_few_samples_count_little():
+    """A sampler that begins slowly leaves some whose shares are 0 or 1 by chance."""
+    sure = np.linspace(0.38, 0.42, 8)
+    before, after = np.append(sure, [0.0, 1.0, 0.0, 0.0]), np.append(sure / 2, [1.0, 0.0, 1.0, 1.0])
+    alike = np.ones(12)
+    slow = np.append(np.ones(8), [0.02] * 4)
+
+    def p(weights):
+        found = permuted(before[:, None], after[:, None], (weights, weights), np.zeros(1), 0.01)
+        return float(found.p[0])
+
+    assert p(slow) < 0.001
+    assert p(alike) > 0.3

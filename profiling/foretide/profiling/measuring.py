@@ -83,14 +83,16 @@ def measure(
     sides = _without_renamed_callers((before, after))
     functions, pieces = _functions(sides), _pieces(sides)
     values = [np.hstack([_totals(s, functions), _of_pieces(s, pieces)]) for s in sides]
-    own = [_owns(units, functions).mean(axis=0) for units in sides]
-    floors = _floors(sides, values)
+    weights = [_weights(units, per_request=requests is not None) for units in sides]
+    own = [_mean(_owns(side, functions), w) for side, w in zip(sides, weights, strict=True)]
+    both = (weights[0], weights[1])
+    floors = _floors(sides, values, weights)
     inflation = _inflation(sides, values)
     if requests is None:
-        plain = permuted(values[0], values[1], floors, alpha, inflation)
-        scale = _scale(values, plain, len(functions))
+        plain = permuted(values[0], values[1], both, floors, alpha, inflation)
+        scale = _scale(values, weights, plain, len(functions))
         costs = [values[0], values[1] * scale]
-        tested = permuted(costs[0], costs[1], floors * max(scale, 1.0), alpha, inflation)
+        tested = permuted(costs[0], costs[1], both, floors * max(scale, 1.0), alpha, inflation)
         ratio = scale
     else:
         # Of each unit the CPU seconds a request: its use over its side's rate of requests.
@@ -100,14 +102,14 @@ def measure(
         ]
         costs = [share * used for share, used in zip(values, each, strict=True)]
         largest = max(float(used.mean()) for used in each)
-        plain = tested = permuted(costs[0], costs[1], floors * largest, alpha, inflation)
+        plain = tested = permuted(costs[0], costs[1], both, floors * largest, alpha, inflation)
         ratio = float(each[1].mean() / each[0].mean())
     return Measured(
         functions,
         pieces,
-        (values[0].mean(axis=0), values[1].mean(axis=0)),
+        (_mean(values[0], weights[0]), _mean(values[1], weights[1])),
         (own[0], own[1]),
-        (costs[0].mean(axis=0), costs[1].mean(axis=0)),
+        (_mean(costs[0], weights[0]), _mean(costs[1], weights[1])),
         tested,
         plain,
         ratio,
@@ -224,17 +226,38 @@ def _of_pieces(units: Sequence[Unit], pieces: Sequence[Path]) -> Values:
     return values
 
 
-def _floors(sides: Sequence[Sequence[Unit]], values: Sequence[Values]) -> Values:
+def _weights(units: Sequence[Unit], per_request: bool) -> Values:
+    """How much each unit counts: by its samples at work, as its shares are the surer the more there
+    are. For costs a request each second of the profile counts as much as any other, whatever was
+    used in it, and only how often it was looked at makes a difference.
+    """
+    used = [unit.cpu_seconds / unit.seconds if per_request else 1.0 for unit in units]
+    seen = np.array([unit.samples / use for unit, use in zip(units, used, strict=True)])
+    # A unit with no sample at work of its own has its shares from others.
+    return np.maximum(seen, 0.1 * float(seen.mean())) if seen.any() else np.ones(len(units))
+
+
+def _mean(values: Values, weights: Values) -> Values:
+    mean: Values = np.average(values, axis=0, weights=weights)
+    return mean
+
+
+def _floors(
+    sides: Sequence[Sequence[Unit]], values: Sequence[Values], weights: Sequence[Values]
+) -> Values:
     """The least standard error that so many samples leave, of each difference of shares."""
     counts = [max(sum(unit.samples for unit in units), 1.0) for units in sides]
-    pooled = np.clip((values[0].mean(axis=0) + values[1].mean(axis=0)) / 2, 0.0, 1.0)
+    means = [_mean(side, weight) for side, weight in zip(values, weights, strict=True)]
+    pooled = np.clip((means[0] + means[1]) / 2, 0.0, 1.0)
     # A share of 0 may be one that was missed.
     least = np.maximum(pooled * (1 - pooled), 1.0 / min(counts))
     floor: Values = np.sqrt(_DESIGN_EFFECT * least * (1 / counts[0] + 1 / counts[1]))
     return floor
 
 
-def _scale(values: Sequence[Values], plain: Tested, functions: int) -> float:
+def _scale(
+    values: Sequence[Values], weights: Sequence[Values], plain: Tested, functions: int
+) -> float:
     """What shares after must be multiplied with so that most of the program costs what it did.
 
     Either a few pieces got cheaper or dearer, and all others' shares were scaled alike; or cost
@@ -242,7 +265,9 @@ def _scale(values: Sequence[Values], plain: Tested, functions: int) -> float:
     as the squared errors of the pieces that it says are unchanged, with a price for each that it
     says has changed. As shares add up to 1, cost that has moved has one change less to choose.
     """
-    one, other = (side.mean(axis=0)[functions:] for side in values)
+    one, other = (
+        _mean(side, weight)[functions:] for side, weight in zip(values, weights, strict=True)
+    )
     error = plain.error[functions:]
 
     def misfit(scale: float) -> float:

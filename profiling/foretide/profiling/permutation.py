@@ -41,25 +41,27 @@ def least_p(before: int, after: int) -> float:
 def permuted(
     before: Values,
     after: Values,
+    weights: tuple[Values, Values],
     floor: Values,
     alpha: float = 0.05,
     inflation: float = 1.0,
     seed: int = 0,
 ) -> Tested:
-    """Compare two groups (units × values).
+    """Compare the weighted means of two groups (units × values).
 
+    `weights` are those of each group's units, above 0: they stay with a unit that is shuffled.
     `floor`: the least standard error of each difference, from how coarse the values are: without
     it a function that was seen twice, in one group, would look as sure as can be. `inflation`: how
     much larger errors are because units resemble their neighbours, which shuffled ones do not.
     """
-    together = np.vstack([before, after])
-    first, total = len(before), len(together)
-    t, error = _welch(together, _labels(first, total), floor)
+    units = _Units(np.vstack([before, after]), np.concatenate(weights))
+    first, total = len(before), len(units.values)
+    t, error = _welch(units, _labels(first, total), floor)
     t, error = t / inflation, error * inflation
     drawn = _assignments(first, total, seed)
     largest = np.empty(len(drawn))
     for start in range(0, len(drawn), 500):
-        other, _ = _welch(together, drawn[start : start + 500], floor)
+        other, _ = _welch(units, drawn[start : start + 500], floor)
         largest[start : start + 500] = np.abs(other).max(axis=1)
     # The observed one counts as one of the permutations (Phipson and Smyth, SAGMB 9, 2010).
     exact = comb(total, first) <= _MOST_EXACT
@@ -88,17 +90,35 @@ def _assignments(first: int, total: int, seed: int) -> Values:
     return (order < first).astype(np.float64)
 
 
-def _welch(values: Values, labels: Values, floor: Values) -> tuple[Values, Values]:
-    """t and standard errors (permutations × values) of the second group against the first."""
+class _Units:
+    """All units' values, their weights, and what is needed of both again and again."""
+
+    def __init__(self, values: Values, weights: Values) -> None:
+        self.values = values
+        self.weights = weights / weights.mean()
+        self.squares = values**2
+
+
+def _welch(units: _Units, labels: Values, floor: Values) -> tuple[Values, Values]:
+    """t and standard errors (permutations × values) of the second group against the first.
+
+    The error of a weighted mean is that of the ratio of two sums (Cochran, "Sampling Techniques",
+    1977, section 6.4).
+    """
     groups = []
-    squares = values**2
     for chosen in (labels, 1.0 - labels):
         count = chosen.sum(axis=1, keepdims=True)
-        mean = chosen @ values / count
+        once = chosen * units.weights
+        twice = once * units.weights
+        whole = once.sum(axis=1, keepdims=True)
+        mean = once @ units.values / whole
         spread = (
-            np.maximum(chosen @ squares / count - mean**2, 0.0) * count / np.maximum(count - 1, 1)
+            twice @ units.squares
+            - 2 * mean * (twice @ units.values)
+            + mean**2 * twice.sum(axis=1, keepdims=True)
         )
-        groups.append((mean, spread / count))
+        error = np.maximum(spread, 0.0) / whole**2 * count / np.maximum(count - 1, 1)
+        groups.append((mean, error))
     (before, first), (after, second) = groups
     error = np.maximum(np.sqrt(first + second), floor)
     difference = after - before
