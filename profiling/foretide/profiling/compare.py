@@ -31,13 +31,13 @@ class Rules:
     pods on they are the units.
     """
 
-    alpha: float = 0.01
+    alpha: float = 0.003
     overlooked: float = 0.1
     least: float = 0.01
     moved: float = 0.25
     fixed: float = 0.5
-    units: int = 5
-    pods: int = 5
+    units: int = 6
+    pods: int = 6
 
 
 RULES = Rules()

@@ -27,7 +27,7 @@ def test_rate_that_is_affordable(cost, rate):
 def test_rate_falls_at_once_and_rises_step_by_step():
     cheap, dear = Cost(0.0001, 0.0001, 0.0), Cost(0.005, 0.0001, 0.0)
     assert next_rate(BUDGET, 20.0, dear, 10.0) == pytest.approx(1.0)
-    assert next_rate(BUDGET, 1.0, cheap, 10.0) == pytest.approx(2.0)
+    assert next_rate(BUDGET, 1.0, cheap, 10.0) == pytest.approx(3.0)
 
 
 def test_one_long_stop_does_not_set_the_first_rate():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import median
 
 _SLOWEST = 0.5  # Hz: below it a window of 10 s holds too little to say anything
-_STEP_UP = 2.0  # one quiet window must not undo what a loud one has taught
+_STEP_UP = 3.0  # one quiet window must not undo what a loud one has taught
 
 
 @dataclass(frozen=True, slots=True)
