@@ -1,0 +1,258 @@
+"""What queries would cost if indexes were there: HypoPG's answers, few of them and remembered.
+
+Sets of candidates are bit masks over `WhatIf.candidates`, which is sorted, so that everything
+that is decided from them is the same in each run.
+
+An answer is worth more than itself. A plan that was made with the indexes S at hand and took only
+those in U of them is also the plan for every set between U and S; with more indexes a query costs
+no more, with fewer no less (as in "Wii", SIGMOD 2024, and the what-if caches of AutoAdmin). Only
+questions that this leaves open are asked.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from foretide.dbadvisor import ddl
+from foretide.dbadvisor.candidate import Candidate
+from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError
+from foretide.dbadvisor.snapshot import Relation
+
+# HypoPG has about 2,500 OIDs to give, and gives them anew after a reset.
+MOST_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A query as the planner is asked: `statements` run one after the other in one transaction, and
+    the last one's only row is EXPLAIN's JSON. `columns` are those it has to do with, of each table
+    (the partitioned one, too, where it reads a partition).
+    """
+
+    id: str
+    statements: tuple[str, ...]
+    columns: Mapping[Relation, frozenset[str]]
+
+
+class Answer(NamedTuple):
+    """A query's estimated cost, and which of the indexes at hand its plan uses."""
+
+    cost: float
+    used: int
+
+
+class Costs(Protocol):
+    """What selection asks."""
+
+    def relevant(self, query: str) -> int:
+        """Which candidates could change the plan of a query."""
+        ...
+
+    def cost(self, query: str, indexes: int) -> Answer | None:
+        """With these candidates; None if the query cannot be planned."""
+        ...
+
+    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
+        """Between which costs the answer lies, after all that was answered for the query."""
+        ...
+
+    def used(self, query: str) -> Sequence[Answer]:
+        """The sets that plans of the query have used, and what it costs at most with each."""
+        ...
+
+
+class _Asked(NamedTuple):
+    at_hand: int
+    used: int
+    cost: float
+
+
+@dataclass
+class Remembered:
+    """Answers of one source by query, with what follows from them. Counts the questions."""
+
+    asked: dict[str, list[_Asked]] = field(default_factory=dict)
+    calls: int = 0
+
+    def find(self, query: str, indexes: int) -> Answer | None:
+        """The answer for a set of relevant indexes, if earlier ones settle it."""
+        for at_hand, used, cost in self.asked.get(query, ()):
+            if not used & ~indexes and not indexes & ~at_hand:
+                return Answer(cost, used)
+        return None
+
+    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
+        low, high = 0.0, math.inf
+        for at_hand, used, cost in self.asked.get(query, ()):
+            if not used & ~indexes and cost < high:
+                high = cost
+            if not indexes & ~at_hand and cost > low:
+                low = cost
+        return min(low, high), high
+
+    def used(self, query: str) -> list[Answer]:
+        found: dict[int, float] = {}
+        for _, used, cost in self.asked.get(query, ()):
+            found[used] = min(cost, found.get(used, math.inf))
+        return [Answer(cost, used) for used, cost in sorted(found.items())]
+
+    def keep(self, query: str, indexes: int, answer: Answer) -> None:
+        self.asked.setdefault(query, []).append(_Asked(indexes, answer.used, answer.cost))
+
+
+class WhatIf:
+    """Asks HypoPG. Candidates that it refuses and queries that cannot be planned are left out, and
+    told in `refused` and `failed` with the server's reason.
+    """
+
+    def __init__(
+        self, database: Database, targets: Iterable[Target], candidates: Iterable[Candidate]
+    ) -> None:
+        self.candidates = tuple(sorted(set(candidates), key=Candidate.sort_key))
+        self.targets = {target.id: target for target in targets}
+        self.refused: dict[Candidate, str] = {}
+        self.failed: dict[str, str] = {}
+        self.seconds = 0.0
+        self._database = database
+        self._definitions = [ddl.definition(candidate) for candidate in self.candidates]
+        self._remembered = Remembered()
+        self._usable = self._check()
+        self._relevant = {
+            query: self._relevant_to(target) for query, target in self.targets.items()
+        }
+
+    @property
+    def calls(self) -> int:
+        """How many plans were asked for."""
+        return self._remembered.calls
+
+    def relevant(self, query: str) -> int:
+        return self._relevant[query]
+
+    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
+        return self._remembered.bounds(query, indexes & self._relevant[query])
+
+    def used(self, query: str) -> Sequence[Answer]:
+        return self._remembered.used(query)
+
+    def cost(self, query: str, indexes: int) -> Answer | None:
+        """Raises DatabaseAway: the server does not answer. Anything else fails this query alone."""
+        if query in self.failed:
+            return None
+        indexes &= self._relevant[query]
+        answer = self._remembered.find(query, indexes)
+        if answer is None:
+            answer = self._ask(query, indexes)
+            if answer is not None:
+                self._remembered.keep(query, indexes, answer)
+        return answer
+
+    def mask(self, chosen: Iterable[Candidate]) -> int:
+        """Of candidates that are among ours; others are left out."""
+        places = {candidate: place for place, candidate in enumerate(self.candidates)}
+        return sum(1 << places[candidate] for candidate in set(chosen) if candidate in places)
+
+    def chosen(self, indexes: int) -> list[Candidate]:
+        """The candidates of a mask, in order."""
+        return [self.candidates[place] for place in bits(indexes)]
+
+    def _ask(self, query: str, indexes: int) -> Answer | None:
+        begun = time.perf_counter()
+        places = bits(indexes)
+        make = self._creation(places)
+        self._remembered.calls += 1
+        try:
+            answers = self._database.together([*make, *self.targets[query].statements])
+            plan = _plan(answers[-1])
+        except DatabaseAway:
+            raise
+        except DatabaseError as error:
+            self.failed[query] = str(error)
+            return None
+        finally:
+            self.seconds += time.perf_counter() - begun
+        names = {row[1]: 1 << place for place, row in zip(places, answers[1], strict=True)}
+        used = sum(names[name] for name in sorted(index_names(plan)) if name in names)
+        return Answer(float(plan["Total Cost"]), used)
+
+    def _creation(self, places: Sequence[int]) -> list[str]:
+        if not places:
+            return ["SELECT hypopg_reset()", "SELECT 0, '' WHERE false"]
+        texts = ", ".join(ddl.literal(self._definitions[place]) for place in places)
+        return [
+            "SELECT hypopg_reset()",
+            "SELECT made.indexrelid, made.indexname"
+            f" FROM unnest(ARRAY[{texts}]::text[]) WITH ORDINALITY AS wanted (text, place),"
+            " LATERAL hypopg_create_index(wanted.text) AS made ORDER BY wanted.place",
+        ]
+
+    def _check(self) -> int:
+        """Which candidates HypoPG takes, by halves: mostly all of them at once."""
+        usable = 0
+        for start in range(0, len(self.candidates), MOST_AT_ONCE):
+            some = range(start, min(start + MOST_AT_ONCE, len(self.candidates)))
+            usable |= self._check_some(list(some))
+        return usable
+
+    def _check_some(self, places: list[int]) -> int:
+        try:
+            self._database.together([*self._creation(places), "SELECT hypopg_reset()"])
+        except DatabaseAway:
+            raise
+        except DatabaseError as error:
+            if len(places) == 1:
+                self.refused[self.candidates[places[0]]] = str(error)
+                return 0
+            middle = len(places) // 2
+            return self._check_some(places[:middle]) | self._check_some(places[middle:])
+        return sum(1 << place for place in places)
+
+    def _relevant_to(self, target: Target) -> int:
+        found = 0
+        for place, candidate in enumerate(self.candidates):
+            if self._usable >> place & 1 and _concerns(candidate, target):
+                found |= 1 << place
+        return found
+
+
+def bits(mask: int) -> list[int]:
+    """The places of the bits that are set, lowest first."""
+    places = []
+    while mask:
+        lowest = mask & -mask
+        places.append(lowest.bit_length() - 1)
+        mask ^= lowest
+    return places
+
+
+def _concerns(candidate: Candidate, target: Target) -> bool:
+    """Whether the query has to do with the first key, or with all that an expression reads."""
+    columns = target.columns.get(candidate.table)
+    if columns is None:
+        return False
+    first = candidate.keys[0].column
+    return (first is None or first in columns) and columns.issuperset(candidate.reads)
+
+
+def index_names(plan: Any) -> set[str]:
+    """Names of the indexes that a plan (EXPLAIN's `Plan` object) reads."""
+    found = set()
+    waiting = [plan]
+    while waiting:
+        node = waiting.pop()
+        if "Index Name" in node:
+            found.add(node["Index Name"])
+        waiting.extend(node.get("Plans", ()))
+    return found
+
+
+def _plan(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    try:
+        value = rows[0][0]
+        plan = (json.loads(value) if isinstance(value, str) else value)[0]["Plan"]
+        return dict(plan)
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise DatabaseError("the last statement of a query did not answer with a plan") from None
