@@ -26,7 +26,7 @@ MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Question:
     """A query as the planner is asked: `statements` run one after the other in one transaction, and
     the last one's only row is EXPLAIN's JSON. `columns` are those it has to do with, of each table
     (the partitioned one, too, where it reads a partition).
@@ -109,10 +109,10 @@ class WhatIf:
     """
 
     def __init__(
-        self, database: Database, targets: Iterable[Target], candidates: Iterable[Candidate]
+        self, database: Database, questions: Iterable[Question], candidates: Iterable[Candidate]
     ) -> None:
         self.candidates = tuple(sorted(set(candidates), key=Candidate.sort_key))
-        self.targets = {target.id: target for target in targets}
+        self.questions = {question.id: question for question in questions}
         self.refused: dict[Candidate, str] = {}
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
@@ -121,7 +121,7 @@ class WhatIf:
         self._remembered = Remembered()
         self._usable = self._check()
         self._relevant = {
-            query: self._relevant_to(target) for query, target in self.targets.items()
+            query: self._relevant_to(question) for query, question in self.questions.items()
         }
 
     @property
@@ -165,7 +165,7 @@ class WhatIf:
         make = self._creation(places)
         self._remembered.calls += 1
         try:
-            answers = self._database.together([*make, *self.targets[query].statements])
+            answers = self._database.together([*make, *self.questions[query].statements])
             plan = _plan(answers[-1])
         except DatabaseAway:
             raise
@@ -210,10 +210,10 @@ class WhatIf:
             return self._check_some(places[:middle]) | self._check_some(places[middle:])
         return sum(1 << place for place in places)
 
-    def _relevant_to(self, target: Target) -> int:
+    def _relevant_to(self, question: Question) -> int:
         found = 0
         for place, candidate in enumerate(self.candidates):
-            if self._usable >> place & 1 and _concerns(candidate, target):
+            if self._usable >> place & 1 and _concerns(candidate, question):
                 found |= 1 << place
         return found
 
@@ -228,9 +228,9 @@ def bits(mask: int) -> list[int]:
     return places
 
 
-def _concerns(candidate: Candidate, target: Target) -> bool:
+def _concerns(candidate: Candidate, question: Question) -> bool:
     """Whether the query has to do with the first key, or with all that an expression reads."""
-    columns = target.columns.get(candidate.table)
+    columns = question.columns.get(candidate.table)
     if columns is None:
         return False
     first = candidate.keys[0].column
