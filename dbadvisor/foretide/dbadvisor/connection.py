@@ -29,6 +29,7 @@ OF_THE_MACHINE = frozenset(
     | {"sslcrl", "sslcrldir", "sslcertmode", "sslkeylogfile", "krbsrvname", "gsslib"}
     | {"gssencmode", "gssdelegation", "options"}
 )
+UNSEEN = "SET LOCAL pg_stat_statements.track = 'none'"
 UNREADABLE = (
     "the connection string cannot be read: write postgresql://user:password@host:port/database, "
     "with reserved characters as %XX, or host=... dbname=... user=..."
@@ -107,7 +108,7 @@ class Connection:
         self.version = 0
         self._application = application
         self._limits = limits or Limits()
-        self._begin = _beginning(self._limits)
+        self._begin = b""
         self._open: psycopg.Connection[Row] | None = None
         self._connection()
 
@@ -167,6 +168,7 @@ class Connection:
         if self._open is None or self._open.closed:
             self._open = self._connected()
             self.version = self._open.info.server_version
+            self._begin = _beginning(self._limits, unseen=_may_be_unseen(self._open))
         return self._open
 
     def _connected(self) -> psycopg.Connection[Row]:
@@ -211,7 +213,20 @@ class Connection:
         return self.target.scrubbed(" ".join(str(error).split())) or type(error).__name__
 
 
-def _beginning(limits: Limits) -> bytes:
+def _may_be_unseen(connection: psycopg.Connection[Row]) -> bool:
+    """Whether we may keep our statements out of pg_stat_statements: they would fill it, and push
+    the user's own out. It takes a superuser, or a grant.
+    """
+    try:
+        connection.execute(f"BEGIN; {UNSEEN}; ROLLBACK")
+    except psycopg.Error:
+        with contextlib.suppress(psycopg.Error):
+            connection.rollback()
+        return False
+    return True
+
+
+def _beginning(limits: Limits, *, unseen: bool) -> bytes:
     """Our own text, in one round trip. What it selects takes the snapshot."""
     seconds = {
         "statement_timeout": limits.statement,
@@ -219,7 +234,8 @@ def _beginning(limits: Limits) -> bytes:
         "idle_in_transaction_session_timeout": limits.idle,
     }
     limited = (f"SET LOCAL {name} = {round(each * 1000)}" for name, each in seconds.items())
-    return "; ".join(["BEGIN TRANSACTION READ ONLY", *limited, "SELECT"]).encode()
+    first = ["BEGIN TRANSACTION READ ONLY", *([UNSEEN] if unseen else []), *limited]
+    return "; ".join([*first, "SELECT"]).encode()
 
 
 class _Tolerant(Loader):

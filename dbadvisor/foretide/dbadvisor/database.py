@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
+# What our own statements begin with, so that they can be told from the workload.
+MARK = "/* foretide */ "
 
 
 class DatabaseError(Exception):
