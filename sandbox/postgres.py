@@ -93,7 +93,7 @@ def running(
             yield Postgres(data, port, log, server.pid)
         finally:
             server.send_signal(signal.SIGINT)  # ends the sessions that there are
-            server.wait(20)
+            server.wait(60)
 
 
 def _start(

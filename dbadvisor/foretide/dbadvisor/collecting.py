@@ -19,6 +19,7 @@ from foretide.dbadvisor.collecting_statements import (
     NotInstalled,
     Statements,
     constants,
+    examples,
 )
 from foretide.dbadvisor.database import MARK, Database, DatabaseAway, DatabaseError, Row
 from foretide.dbadvisor.snapshot import (
@@ -46,7 +47,7 @@ SELECT current_database(), current_user, pg_is_in_recovery(),
 # Our own session has set some of them, and everybody else has not.
 SETTINGS = f"""{MARK}
 SELECT name, CASE WHEN name LIKE '%%_timeout' OR name LIKE '%%.track'
-    THEN reset_val || coalesce(unit, '') ELSE current_setting(name) END
+    THEN reset_val || coalesce(unit, '') WHEN unit = 'B' THEN setting ELSE current_setting(name) END
 FROM pg_catalog.pg_settings WHERE name = ANY(%s)"""
 SETTING_NAMES = [
     "autovacuum",
@@ -108,6 +109,7 @@ class Collector:
     _read_at: float = 0.0
     _settings: Mapping[str, str] = field(default_factory=dict)
     _constants: tuple[Constant, ...] = ()
+    _examples: Mapping[int, str] = field(default_factory=dict)
     _known: dict[Relation, collecting_usage.Statistics] = field(default_factory=dict)
     _analyzed: dict[int, int] = field(default_factory=dict)
 
@@ -156,6 +158,11 @@ class Collector:
             dealloc=dealloc,
             is_replica=replica,
             missing=tuple(missing),
+            examples={
+                each.queryid: self._examples[each.queryid]
+                for each in statements
+                if each.queryid in self._examples
+            },
         )
 
     def activity(self, now: float) -> Activity:
@@ -218,11 +225,23 @@ class Collector:
         if replica:
             # There nobody counts what was analyzed on the primary.
             self._analyzed = {}
-        schema = schemas.get("pg_qualstats")
-        self._constants = (
-            _part("constants", lambda: constants(self.database, schema, fresh), (), missing)
-            if schema is not None
-            else ()
+        self._constants, self._examples = self._seen_constants(fresh, schemas, missing)
+
+    def _seen_constants(
+        self, catalog: Catalog, schemas: Mapping[str, str], missing: list[str]
+    ) -> tuple[tuple[Constant, ...], Mapping[int, str]]:
+        if "pg_qualstats" not in schemas:
+            return (), {}
+        schema = schemas["pg_qualstats"]
+        longest = int(self._settings.get("track_activity_query_size", 1024))
+        return _part(
+            "constants",
+            lambda: (
+                constants(self.database, schema, catalog),
+                examples(self.database, schema, longest),
+            ),
+            (self._constants, self._examples),
+            missing,
         )
 
     def _is_current(self, now: float, missing: list[str]) -> bool:

@@ -125,3 +125,17 @@ GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4, 5 LIMIT {CONSTANTS}"""
         for queryid, table, column, operator, value, count in database.rows(statement)
         if table in catalog.tables
     )
+
+
+def examples(database: Database, schema: str, longest: int) -> dict[int, str]:
+    """One whole text with its constants for each queryid, of all databases (pg_qualstats).
+
+    The server cuts texts at `longest` bytes (track_activity_query_size): what is that long is left
+    out.
+    """
+    statement = f"{MARK}SELECT queryid, query FROM {schema}.pg_qualstats_example_queries()"
+    return {
+        queryid: text
+        for queryid, text in sorted(database.rows(statement))
+        if text and len(text.encode()) < longest - 1
+    }

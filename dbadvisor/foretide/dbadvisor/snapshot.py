@@ -195,6 +195,8 @@ class Snapshot:
     dealloc: int | None = None
     is_replica: bool = False
     missing: tuple[str, ...] = ()
+    # A whole text with its constants (pg_qualstats), by queryid.
+    examples: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
