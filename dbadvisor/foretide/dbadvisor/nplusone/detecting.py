@@ -294,8 +294,7 @@ def _redundant(seen: _Seen, loops: set[str], thresholds: Thresholds) -> list[Fin
     for name, all_runs in sorted(found.items()):
         known = seen.shapes[name]
         runs = [run for run in all_runs if len(run) >= thresholds.calls and run[0].parameters]
-        # Without tables there is nothing to be kept: SELECT 1.
-        if runs and name not in loops and known and known.select and known.tables:
+        if runs and name not in loops and known and known.keys and not known.locks:
             findings.append(_repeated(seen.texts[name], runs))
     return findings
 

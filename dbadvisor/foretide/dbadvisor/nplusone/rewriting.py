@@ -152,9 +152,8 @@ def _is_plain(select: exp.Select) -> bool:
     if _own(select, exp.Window) or _has_places(select):
         return False
     if select.args.get("group"):
-        sets = ("grouping_sets", "cube", "rollup")
-        group = select.args["group"]
-        return not any(group.args.get(name) for name in sets)
+        sets = (exp.GroupingSets, exp.Cube, exp.Rollup)
+        return not any(True for _ in select.args["group"].find_all(*sets))
     return not select.args.get("having") and not _own(select, exp.AggFunc)
 
 
