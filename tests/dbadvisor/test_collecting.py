@@ -248,3 +248,14 @@ def _awaits_counters(connection, inserted):
         return rows == [(inserted,)]
 
     assert wait_until(there, 20)
+
+
+def test_views_and_collations_are_collected(postgres):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute('CREATE TABLE words (plain text, own text COLLATE "C", n int)')
+        connection.execute("CREATE VIEW short AS SELECT own AS w FROM words WHERE n < 5")
+    with Connection(postgres) as database:
+        seen = collecting.collect(database, 1.0)
+    assert [str(view.relation) for view in seen.views] == ["public.short"]
+    assert "FROM words" in seen.views[0].definition
+    assert [column.collation for column in seen.tables[0].columns] == ["", "C", ""]

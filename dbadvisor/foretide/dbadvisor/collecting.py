@@ -42,7 +42,10 @@ IDENTITY = f"""{MARK}
 SELECT current_database(), current_user, pg_is_in_recovery(),
     extract(epoch FROM coalesce(
         (SELECT stats_reset FROM pg_catalog.pg_stat_database WHERE datname = current_database()),
-        (SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter)))::float8"""
+        (SELECT stats_reset FROM pg_catalog.pg_stat_bgwriter)))::float8,
+    (SELECT CASE to_jsonb(d) ->> 'datlocprovider' WHEN 'i' THEN false WHEN 'b' THEN true
+        ELSE datcollate IN ('C', 'POSIX') END
+     FROM pg_catalog.pg_database d WHERE datname = current_database())"""
 
 # Our own session has set some of them, and everybody else has not.
 SETTINGS = f"""{MARK}
@@ -120,7 +123,7 @@ class Collector:
             DatabaseAway: nobody answers.
             DatabaseError: not even its name could be read.
         """
-        name, user, replica, stats_reset = self._identity()
+        name, user, replica, stats_reset, as_c = self._identity()
         missing: list[str] = []
         extensions, schemas = self._extensions(missing)
         statements, dealloc, reset = self._workload(schemas, user, missing)
@@ -158,6 +161,8 @@ class Collector:
             dealloc=dealloc,
             is_replica=replica,
             missing=tuple(missing),
+            views=catalog.views if catalog else (),
+            collates_as_c=as_c,
             examples={
                 each.queryid: self._examples[each.queryid]
                 for each in statements
@@ -169,13 +174,13 @@ class Collector:
         """Who does what at this moment. Raises as `collect` does."""
         return collecting_activity.activity(self.database, now)
 
-    def _identity(self) -> tuple[str, str, bool, float | None]:
+    def _identity(self) -> tuple[str, str, bool, float | None, bool]:
         try:
             row = self.database.rows(IDENTITY)[0]
         except DatabaseAway:
             # Whoever ended an idle session (a pooler, a firewall) may let us in again.
             row = self.database.rows(IDENTITY)[0]
-        return row[0], row[1], row[2], row[3]
+        return row[0], row[1], row[2], row[3], row[4]
 
     def _extensions(self, missing: list[str]) -> tuple[dict[str, str], dict[str, str]]:
         """Their versions and their schemas (quoted), by name."""

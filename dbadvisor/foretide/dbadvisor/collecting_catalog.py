@@ -16,6 +16,7 @@ from foretide.dbadvisor.snapshot import (
     Relation,
     Sequence,
     Table,
+    View,
 )
 
 # Names that begin with pg_ are PostgreSQL's own; temporary tables belong to one session.
@@ -80,6 +81,15 @@ LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid
     AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
 WHERE {OF_USERS}"""
 
+# Those of extensions are theirs. Writing a view out locks what it reads, so that any may have to
+# wait where tables are held.
+VIEWS = f"""{MARK}
+SELECT n.nspname, c.relname, pg_get_viewdef(c.oid) FROM {CLASSES}
+WHERE c.relkind = 'v' AND {OF_USERS} AND NOT EXISTS (
+    SELECT FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY 1, 2"""
+
 # To tell its size is to open an index.
 SIZES = f"""{MARK}
 SELECT c.oid, pg_relation_size(c.oid) FROM {CLASSES}
@@ -92,6 +102,7 @@ WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL AND pid <> pg_backen
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
 ORDER BY 1"""
 
+DEFAULT_COLLATION = 100
 ALIGNMENTS = {"c": 1, "s": 2, "i": 4, "d": 8}
 LARGEST = {"smallint": 2**15 - 1, "integer": 2**31 - 1}
 
@@ -111,6 +122,7 @@ class Catalog:
     sizes: Mapping[int, int]
     forbidden: tuple[Relation, ...]
     locked: tuple[Relation, ...]
+    views: tuple[View, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +164,27 @@ def read(database: Database) -> Catalog:
         sizes=dict(database.rows(SIZES, [held])),
         forbidden=tuple(sorted(forbidden)),
         locked=tuple(sorted(locked)),
+        views=()
+        if held
+        else tuple(
+            View(Relation(schema, name), text or "") for schema, name, text in database.rows(VIEWS)
+        ),
     )
 
 
 def _attributes(database: Database) -> dict[int, dict[int, _Attribute]]:
     found: dict[int, dict[int, _Attribute]] = {}
-    for oid, number, name, kind, length, align, not_null, collation in database.rows(COLUMNS):
-        column = Column(name, kind, length, ALIGNMENTS.get(align, 8), not_null)
+    rows = database.rows(COLUMNS)
+    own = _names(database, COLLATIONS, (row[7] for row in rows if row[7] != DEFAULT_COLLATION))
+    for oid, number, name, kind, length, align, not_null, collation in rows:
+        column = Column(
+            name,
+            kind,
+            length,
+            ALIGNMENTS.get(align, 8),
+            not_null,
+            collation=own.get(collation, ""),
+        )
         found.setdefault(oid, {})[number] = _Attribute(column, collation)
     return found
 

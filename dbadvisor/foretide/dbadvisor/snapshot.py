@@ -59,7 +59,9 @@ class ColumnStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column in its table's order. `type` is format_type's, `length` typlen (below 0: varies)."""
+    """A column in its table's order. `type` is format_type's, `length` typlen (below 0: varies),
+    `collation` the name of its own one, if that is not the database's.
+    """
 
     name: str
     type: str
@@ -67,6 +69,15 @@ class Column:
     align: int
     not_null: bool
     statistics: ColumnStatistics | None = None
+    collation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view that is read through to its tables, with the query that defines it."""
+
+    relation: Relation
+    definition: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +187,8 @@ class Snapshot:
     """A database at one moment. `stats_reset`: since when tables and indexes were counted,
     `statements_reset`: since when statements were; None where it is not known. `dealloc`: how often
     statements were thrown away since, so that some are missing. `missing` says what could not be
-    read, with the reason and the remedy.
+    read, with the reason and the remedy. `collates_as_c`: text sorts by its bytes, so that a usual
+    index serves LIKE 'prefix%'.
     """
 
     at: float
@@ -197,6 +209,8 @@ class Snapshot:
     missing: tuple[str, ...] = ()
     # A whole text with its constants (pg_qualstats), by queryid.
     examples: Mapping[int, str] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
+    collates_as_c: bool = False
 
 
 @dataclass(frozen=True, slots=True)
