@@ -9,6 +9,7 @@ import pytest
 from foretide.dbadvisor import collecting
 from foretide.dbadvisor.collecting import Collector
 from foretide.dbadvisor.connection import Connection, Limits
+from foretide.dbadvisor.database import DatabaseAway
 from foretide.dbadvisor.snapshot import ForeignKey, IndexKey, Relation
 from sandbox.process import wait_until
 
@@ -46,14 +47,15 @@ def collector(postgres):
         yield Collector(connection)
 
 
-@pytest.fixture
-def stranger(postgres, owner):
-    """Connects as somebody who may connect and nothing else."""
+@contextlib.contextmanager
+def stranger(url):
+    """A connection of somebody who may connect and nothing else, and whoever rules there."""
     name = f"stranger_{uuid.uuid4().hex[:8]}"
-    owner.execute(f"CREATE ROLE {name} LOGIN")
-    with Connection(postgres.replace("foretide@", f"{name}@")) as connection:
-        yield connection
-    owner.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {name} LOGIN")
+        with Connection(url.replace("foretide@", f"{name}@")) as connection:
+            yield connection, owner
+        owner.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
 @pytest.mark.slow
@@ -153,15 +155,45 @@ def test_constants_of_predicates_are_seen(owner, collector):
     assert any("name = 'x''y' AND id > 5" in text for text in seen.examples.values())
 
 
-def test_a_stranger_is_told_what_is_hidden_and_how_to_see_it(owner, stranger):
-    owner.execute(SHOP)
-    owner.execute("SELECT 1")
-    seen = collecting.collect(stranger, NOW)
-    assert [table.relation for table in seen.tables][:2] == [CUSTOMER, SALE]
-    assert all(column.statistics is None for column in seen.tables[0].columns)
-    told = "\n".join(seen.missing)
-    assert "GRANT pg_read_all_stats TO" in told
-    assert "GRANT pg_read_all_data TO" in told
+@pytest.mark.slow
+def test_a_stranger_is_told_what_is_hidden_and_sees_it_after_the_remedies(each_postgres):
+    with stranger(each_postgres) as (connection, owner):
+        owner.execute(SHOP)
+        seen = collecting.collect(connection, NOW)
+        assert [table.relation for table in seen.tables][:2] == [CUSTOMER, SALE]
+        assert all(column.statistics is None for column in seen.tables[0].columns)
+        assert len(seen.missing) == 2
+        for told in seen.missing:
+            remedy = told[told.index("GRANT") :].replace("IN SCHEMA ...", "IN SCHEMA public")
+            owner.execute(remedy)
+        seen = collecting.collect(connection, NOW)
+        assert seen.missing == ()
+        assert seen.tables[0].columns[0].statistics is not None
+        assert any("INSERT INTO sale" in each.text for each in seen.statements)
+
+
+def test_names_that_would_break_a_statement_break_none(owner, collector):
+    odd = 'a""b;%s\'--\n$1'
+    owner.execute(f'CREATE SCHEMA "{odd}"; CREATE TABLE "{odd}"."{odd}" ("{odd}" serial)')
+    owner.execute(f'CREATE INDEX "i{odd}" ON "{odd}"."{odd}" ((("{odd}" + 1)), "{odd}")')
+    owner.execute(f'ANALYZE "{odd}"."{odd}"')
+    plain = odd.replace('""', '"')
+    seen = collector.collect(NOW)
+    assert seen.missing == ()
+    assert [table.relation for table in seen.tables] == [Relation(plain, plain)]
+    (index,) = seen.indexes
+    assert index.keys[1].column == plain
+    assert seen.sequences[0].column == plain
+
+
+def test_a_megabyte_of_query_is_taken_as_it_is(owner, collector):
+    long = f"SELECT {' + '.join(['1'] * 250_000)} AS long_one"
+    owner.execute(f"SELECT '{'x' * 1_000_000}' AS long_one")
+    owner.execute("SET max_stack_depth = '100kB'")
+    with contextlib.suppress(psycopg.Error):
+        owner.execute(long)
+    seen = [each for each in collector.collect(NOW).statements if "long_one" in each.text]
+    assert [each.calls for each in seen] == [1]
 
 
 def test_without_pg_stat_statements_the_rest_is_there(owner, collector):
@@ -201,6 +233,18 @@ def test_a_session_that_was_ended_meanwhile_is_replaced(owner, collector):
     assert collector.collect(NOW + 60).missing == ()
 
 
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_a_database_that_goes_away_is_told_and_seen_whole_afterwards(owner, collector, place):
+    owner.execute(SHOP)
+    real, collector.database = collector.database, _Away(collector.database, place)
+    with pytest.raises(DatabaseAway):
+        collector.collect(NOW)
+    collector.database = real
+    seen = collector.collect(NOW + 60)
+    assert (len(seen.tables), seen.missing) == (3, ())
+    assert seen.tables[0].columns[0].statistics is not None
+
+
 def test_a_blocked_session_is_seen_with_who_blocks_it(owner, collector, postgres):
     owner.execute("CREATE TABLE thing (id int)")
     with contextlib.ExitStack() as stack:
@@ -227,6 +271,19 @@ def test_collecting_leaves_no_statement_of_its_own(owner, collector):
     collector.collect(NOW)
     collector.collect(NOW + 60)
     assert not [each for each in collector.collect(NOW).statements if "foretide" in each.text]
+
+
+class _Away:
+    """Answers so many statements, and no more."""
+
+    def __init__(self, database, answers):
+        self.database, self.version, self.answers = database, database.version, answers
+
+    def rows(self, statement, parameters=()):
+        self.answers -= 1
+        if self.answers < 0:
+            raise DatabaseAway("gone")
+        return self.database.rows(statement, parameters)
 
 
 class _Counted:
