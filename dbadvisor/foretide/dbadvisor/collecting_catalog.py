@@ -165,7 +165,7 @@ def read(database: Database) -> Catalog:
         forbidden=tuple(sorted(forbidden)),
         locked=tuple(sorted(locked)),
         views=()
-        if held
+        if locked
         else tuple(
             View(Relation(schema, name), text or "") for schema, name, text in database.rows(VIEWS)
         ),
