@@ -1,18 +1,19 @@
 """The cheapest set of indexes within a budget, by what is known of the queries so far.
 
 Nothing is asked here. What a query costs with a set that was not asked about lies between bounds
-(`Costs.bounds`); within them it is taken to save what indexes on different tables save each. That
-is hopeful: the caller asks what the set found really costs, and searches again.
+(`Costs.bounds`); within them it is hoped that an index that begins with the same key is as good as
+one that was asked about, and that indexes on different tables save what they save each. `learn`
+asks what a set really costs, and what has become of such hopes.
 
 Greedy additions by gain for each byte, of single indexes and of sets that were used together; then
 exchanges: one index is taken out and the room filled anew, or one is put in and the least useful
 ones go, until neither helps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from foretide.dbadvisor.snapshot import Relation
+from foretide.dbadvisor.snapshot import IndexKey, Relation
 from foretide.dbadvisor.whatif import Costs, bits
 
 # A gain smaller than this share of the workload's cost is not worth an index.
@@ -20,23 +21,29 @@ LEAST_GAIN = 1e-4
 MOST_PASSES = 12
 # Greedy runs differ in how much size counts: none of these is best everywhere.
 SIZE_POWERS = (1.0, 0.6, 0.3)
+MOST_STARTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A candidate's table and price: bytes, and what writes will cost in the unit of benefits."""
+    """A candidate's table and first key, and its price: bytes, and what its upkeep at writes costs
+    in the unit of benefits.
+    """
 
     table: Relation
+    first: IndexKey
     bytes: float
     write_cost: float = 0.0
+    alone: bool = False  # it has one key and nothing more
 
 
 @dataclass(frozen=True, slots=True)
 class _Saving:
-    """What a set of indexes saves a query, all of them together; `tables` as a mask."""
+    """What a set of indexes saves a query, all of them together; tables and families as masks."""
 
     used: int
     tables: int
+    families: int
     gain: float
 
 
@@ -54,24 +61,65 @@ class Search:
         self._queries = list(queries)
         self._weights = [weights[query] for query in queries]
         self._prices = prices
-        names = sorted({price.table for price in prices})
-        self._table = [1 << names.index(price.table) for price in prices]
-        self._memory: list[dict[int, float]] = [{} for _ in queries]
+        names = {name: place for place, name in enumerate(sorted({one.table for one in prices}))}
+        self._table = [1 << names[price.table] for price in prices]
+        families: dict[tuple[Relation, IndexKey], int] = {}
+        for price in prices:
+            families.setdefault((price.table, price.first), len(families))
+        self._family = [1 << families[(price.table, price.first)] for price in prices]
+        self._members = [0] * len(families)
+        for place, family in enumerate(self._family):
+            self._members[family.bit_length() - 1] |= 1 << place
+        self._alone = sum(1 << place for place, price in enumerate(prices) if price.alone)
         self._bases = [costs.bounds(query, 0)[1] for query in queries]
-        self._savings: list[list[_Saving]] = []
-        self._useful: list[int] = []
-        self._readers: dict[int, list[int]] = {}
-        for number, query in enumerate(queries):
-            self._read(number, query)
-        self._moves = self._find_moves()
         total = sum(w * base for w, base in zip(self._weights, self._bases, strict=True))
         self._least = LEAST_GAIN * total
+        self._hopes = [1.0] * len(queries)
+        self._sizes: dict[int, float] = {}
+        self._memory: list[dict[int, float]] = [{} for _ in queries]
+        self._savings: list[list[_Saving]] = [[] for _ in queries]
+        self._useful = [0] * len(queries)
+        self._read(range(len(queries)))
+
+    def learn(self, indexes: int) -> float:
+        """Asks what a set really costs, and corrects the picture by it; the cost of the workload.
+
+        How much of what indexes on different tables would save together comes true is learned for
+        each query: without that, the search would be lured by one set after the other that differ
+        in nothing that matters.
+        """
+        total = sum(self._prices[place].write_cost for place in bits(indexes))
+        changed = []
+        for number, query in enumerate(self._queries):
+            at_hand = indexes & self._useful[number]
+            high = self._costs.bounds(query, at_hand)[1]
+            hoped = self._added_up(number, at_hand)
+            answer = self._costs.cost(query, indexes)
+            true = self._bases[number] if answer is None else answer.cost
+            total += self._weights[number] * true
+            if hoped < high - 1e-6 * self._bases[number] or true < high:
+                changed.append(number)
+                if hoped < high:
+                    came_true = min(1.0, max(0.0, (high - true) / (high - hoped)))
+                    self._hopes[number] = (self._hopes[number] + came_true) / 2
+        self._read(changed)
+        return total
+
+    def widen(self, indexes: int, others: int) -> None:
+        """Asks what plans would take of `others` beside a set, whatever these need of room."""
+        for query in self._queries:
+            self._costs.cost(query, indexes | others)
+        self._read(range(len(self._queries)))
 
     def best(self, budget: float, start: int = 0) -> int:
-        """A set that no addition or exchange betters."""
-        starts = [start if self._bytes(start) <= budget else 0]
-        starts += [self._filled(0, budget, power) for power in SIZE_POWERS]
-        found = [self._improved(one, budget) for one in dict.fromkeys(starts)]
+        """A set that no addition or exchange betters. With a set to start from, it alone is
+        improved; otherwise what several greedy runs find is.
+        """
+        if start and self._bytes(start) <= budget:
+            return self._improved(start, budget)
+        starts = dict.fromkeys(self._filled(0, budget, power) for power in SIZE_POWERS)
+        ranked = sorted(starts, key=lambda one: (self.cost(one), one))
+        found = [self._improved(one, budget) for one in ranked[:MOST_STARTS]]
         return min(found, key=lambda one: (self.cost(one), self._bytes(one), one))
 
     def cost(self, indexes: int) -> float:
@@ -82,26 +130,70 @@ class Search:
         )
         return reads + sum(self._prices[place].write_cost for place in bits(indexes))
 
-    def _read(self, number: int, query: str) -> None:
-        base, savings, useful = self._bases[number], [], 0
-        for answer in self._costs.used(query):
-            if answer.used and answer.cost < base:
-                tables = 0
-                for place in bits(answer.used):
-                    tables |= self._table[place]
-                savings.append(_Saving(answer.used, tables, base - answer.cost))
-                useful |= answer.used
-        savings.sort(key=lambda one: (-one.gain, one.used.bit_count(), one.used))
-        self._savings.append(savings)
-        self._useful.append(useful)
-        for place in bits(useful):
-            self._readers.setdefault(place, []).append(number)
+    def _read(self, numbers: Iterable[int]) -> None:
+        """Takes in what has become known of some queries."""
+        for number in numbers:
+            base, savings = self._bases[number], []
+            for cost, used in self._costs.used(self._queries[number]):
+                if used and cost < base:
+                    tables = self._union(used, self._table)
+                    families = self._union(used, self._family)
+                    savings.append(_Saving(used, tables, families, base - cost))
+            savings.sort(key=lambda one: (-one.gain, one.used.bit_count(), one.used))
+            self._savings[number] = savings
+            self._memory[number] = {}
+        seen = self._alone
+        for savings in self._savings:
+            for saving in savings:
+                seen |= saving.used
+        for number, savings in enumerate(self._savings):
+            self._useful[number] = (
+                self._related(savings) & seen & self._costs.relevant(self._queries[number])
+            )
+        self._readers: dict[int, list[int]] = {}
+        for number, useful in enumerate(self._useful):
+            for place in bits(useful):
+                self._readers.setdefault(place, []).append(number)
+        self._moves = self._find_moves()
+        self._near = {move: self._nearby(move) for move in self._moves}
+        self._gains: dict[int, dict[int, float]] = {move: {} for move in self._moves}
+
+    def _related(self, savings: Iterable[_Saving]) -> int:
+        """All candidates that begin as those do that saved something."""
+        families = 0
+        for saving in savings:
+            families |= saving.families
+        related = 0
+        for family in bits(families):
+            related |= self._members[family]
+        return related
+
+    def _union(self, indexes: int, masks: Sequence[int]) -> int:
+        found = 0
+        for place in bits(indexes):
+            found |= masks[place]
+        return found
 
     def _find_moves(self) -> list[int]:
+        """Single candidates, sets used together, and the same with the smallest of each family."""
         moves = {1 << place for place in self._readers}
         for savings in self._savings:
-            moves.update(saving.used for saving in savings)
+            for saving in savings:
+                moves.add(saving.used)
+                small = 0
+                for family in bits(saving.families):
+                    places = [p for p in bits(self._members[family]) if p in self._readers]
+                    small |= 1 << min(places, key=lambda p: (self._prices[p].bytes, p))
+                moves.add(small)
         return sorted(moves)
+
+    def _nearby(self, move: int) -> int:
+        """The indexes on which depends what a move gains: those of the queries that it concerns."""
+        near = 0
+        for place in bits(move):
+            for number in self._readers[place]:
+                near |= self._useful[number]
+        return near
 
     def _query_cost(self, number: int, indexes: int) -> float:
         at_hand = indexes & self._useful[number]
@@ -115,12 +207,20 @@ class Search:
         low, high = self._costs.bounds(self._queries[number], at_hand)
         if low >= high or not at_hand:
             return high
+        hoped = self._added_up(number, at_hand)
+        return max(low, high - self._hopes[number] * max(0.0, high - hoped))
+
+    def _added_up(self, number: int, at_hand: int) -> float:
+        """The cost if indexes that begin alike were as good as each other, and those on different
+        tables saved all that they save without each other.
+        """
         saved, tables = 0.0, 0
+        families = self._union(at_hand, self._family)
         for saving in self._savings[number]:
-            if not saving.used & ~at_hand and not saving.tables & tables:
+            if not saving.families & ~families and not saving.tables & tables:
                 saved += saving.gain
                 tables |= saving.tables
-        return min(high, max(low, self._bases[number] - saved))
+        return self._bases[number] - saved
 
     def _gain(self, indexes: int, changed: int) -> float:
         """What it saves to have `changed` instead of `indexes`, writes included."""
@@ -136,8 +236,25 @@ class Search:
             gain += self._weights[number] * (before - self._query_cost(number, changed))
         return gain
 
+    def _gain_of(self, move: int, indexes: int) -> float:
+        known = self._gains[move]
+        beside = indexes & self._near[move]
+        gain = known.get(beside)
+        if gain is None:
+            gain = known[beside] = self._gain(indexes, indexes | move)
+        return gain
+
     def _bytes(self, indexes: int) -> float:
-        return sum(self._prices[place].bytes for place in bits(indexes))
+        size = self._sizes.get(indexes)
+        if size is None:
+            size = sum(self._prices[place].bytes for place in bits(indexes))
+            self._sizes[indexes] = size
+        return size
+
+    def _loss(self, place: int, without: int) -> float:
+        """What is lost without one index."""
+        move = 1 << place
+        return self._gain_of(move, without) if move in self._gains else 0.0
 
     def _filled(self, indexes: int, budget: float, power: float, banned: int = 0) -> int:
         """Adds what gains most for its size, as long as there is room. Gains shrink as the set
@@ -178,7 +295,7 @@ class Search:
         size = self._bytes(new)
         if not new or size > room:
             return 0.0
-        gain = self._gain(indexes, indexes | new)
+        gain = self._gain_of(move, indexes)
         if gain < self._least * new.bit_count():
             return 0.0
         return gain / float(size**power)
@@ -197,7 +314,7 @@ class Search:
         """Without those that gain nothing beside the others."""
         for place in bits(indexes):
             without = indexes & ~(1 << place)
-            if self._gain(without, indexes) < self._least:
+            if self._loss(place, without) < self._least:
                 indexes = without
         return indexes
 
@@ -217,7 +334,7 @@ class Search:
         for move in self._moves:
             if not move & ~indexes or self._bytes(move) > budget:
                 continue
-            if self._gain(indexes, indexes | move) <= self._least:
+            if self._gain_of(move, indexes) <= self._least:
                 continue
             changed = self._fitted(indexes | move, budget, move)
             if changed != indexes and self._gain(indexes, changed) > self._least:
@@ -229,7 +346,7 @@ class Search:
             losses = []
             for place in bits(indexes & ~kept):
                 without = indexes & ~(1 << place)
-                loss = self._gain(without, indexes) / self._prices[place].bytes
+                loss = self._loss(place, without) / self._prices[place].bytes
                 losses.append((loss, place))
             indexes &= ~(1 << min(losses)[1])
         return indexes

@@ -13,13 +13,16 @@ and so on until none is used; what was never used need not be looked at again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from foretide.dbadvisor.search import Search, Weighed
+from foretide.dbadvisor.search import LEAST_GAIN, Search, Weighed
 from foretide.dbadvisor.whatif import Costs, bits
 
-MOST_PEELS = 12
+MOST_PEELS = 6
 MOST_ROUNDS = 8
-# A set of indexes used together is also asked about without each one, if it is not larger.
+# The first sets of indexes that were used together are also asked about without each one.
+MOST_DISSECTED = 2
 MOST_TOGETHER = 6
+# Candidates of at most this share of the budget are tried once more beside the set found.
+SMALL = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,37 +55,47 @@ class Selection:
 def explore(costs: Costs, weights: Mapping[str, float]) -> list[str]:
     """Asks the first questions for each query; the queries that some candidate would help.
 
-    `weights` are those of the queries to look at; the order of questions is that of their ids.
+    `weights` are those of the queries to look at. What could not matter to the whole is left at
+    that.
     """
-    helped = []
+    bases = {}
     for query in sorted(weights):
-        base = costs.cost(query, 0)
-        if base is None or weights[query] <= 0:
-            continue
-        useful = _peel(costs, query)
-        if not useful:
-            continue
-        helped.append(query)
-        for place in bits(useful):
-            costs.cost(query, 1 << place)
-        for answer in list(costs.used(query)):
-            if 2 < answer.used.bit_count() <= MOST_TOGETHER:
-                for place in bits(answer.used):
-                    costs.cost(query, answer.used & ~(1 << place))
+        answer = costs.cost(query, 0)
+        if answer is not None and weights[query] > 0:
+            bases[query] = answer.cost
+    least = LEAST_GAIN * sum(weights[query] * base for query, base in bases.items())
+    helped = []
+    for query, base in bases.items():
+        sets = _peel(costs, query, base - least / weights[query])
+        if sets:
+            helped.append(query)
+        for used in sets:
+            if used.bit_count() > 1:
+                for place in bits(used):
+                    costs.cost(query, 1 << place)
+        for used in sets[:MOST_DISSECTED]:
+            if 2 < used.bit_count() <= MOST_TOGETHER:
+                for place in bits(used):
+                    costs.cost(query, used & ~(1 << place))
     return helped
 
 
-def _peel(costs: Costs, query: str) -> int:
-    """The candidates that a plan used when it had the choice, those used before taken away."""
+def _peel(costs: Costs, query: str, enough: float) -> list[int]:
+    """The sets of candidates that plans used when they had the choice, each without the candidates
+    that those before used; as long as the plan costs no more than `enough`.
+    """
     left = costs.relevant(query)
-    useful = 0
+    sets = []
     for _ in range(MOST_PEELS):
         answer = costs.cost(query, left)
-        if answer is None or not answer.used:
+        if answer is None or not answer.used or answer.cost > enough:
             break
-        useful |= answer.used
+        sets.append(answer.used)
+        if len(sets) <= MOST_DISSECTED and answer.used.bit_count() > 1:
+            for place in bits(answer.used):
+                costs.cost(query, left & ~(1 << place))
         left &= ~answer.used
-    return useful
+    return sets
 
 
 def select(
@@ -96,35 +109,27 @@ def select(
     """The best set found within `budget` bytes. `start` is a set to begin with, such as that of
     a smaller budget. `prices` are by candidate.
     """
-    helped = explore(costs, weights)
-    best, best_cost = 0, _true_cost(costs, weights, prices, 0, helped)
+    search = Search(costs, weights, prices, explore(costs, weights))
+    best, best_cost = 0, search.learn(0)
     tried: set[int] = set()
-    found = start
+    widened = False
     for _ in range(MOST_ROUNDS):
-        model = Search(costs, weights, prices, helped)
-        found = model.best(budget, found)
+        found = search.best(budget, best or start)
         if found in tried:
-            break
+            if widened:
+                break
+            widened = True
+            search.widen(best, _small(prices, budget * SMALL))
+            continue
         tried.add(found)
-        cost = _true_cost(costs, weights, prices, found, helped)
+        cost = search.learn(found)
         if cost < best_cost:
             best, best_cost = found, cost
     return _told(costs, weights, prices, best)
 
 
-def _true_cost(
-    costs: Costs,
-    weights: Mapping[str, float],
-    prices: Sequence[Weighed],
-    indexes: int,
-    queries: Sequence[str],
-) -> float:
-    total = sum(prices[place].write_cost for place in bits(indexes))
-    for query in queries:
-        answer = costs.cost(query, indexes)
-        if answer is not None:
-            total += weights[query] * answer.cost
-    return total
+def _small(prices: Sequence[Weighed], most: float) -> int:
+    return sum(1 << place for place, price in enumerate(prices) if price.bytes <= most)
 
 
 def _told(

@@ -145,7 +145,7 @@ class WhatIf:
         indexes &= self._relevant[query]
         answer = self._remembered.find(query, indexes)
         if answer is None:
-            answer = self._ask(query, indexes)
+            answer = self.ask(query, indexes)
             if answer is not None:
                 self._remembered.keep(query, indexes, answer)
         return answer
@@ -159,7 +159,8 @@ class WhatIf:
         """The candidates of a mask, in order."""
         return [self.candidates[place] for place in bits(indexes)]
 
-    def _ask(self, query: str, indexes: int) -> Answer | None:
+    def ask(self, query: str, indexes: int) -> Answer | None:
+        """A plan with exactly these, whatever is known; see `cost`."""
         begun = time.perf_counter()
         places = bits(indexes)
         make = self._creation(places)
