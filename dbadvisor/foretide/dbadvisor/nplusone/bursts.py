@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from .events import Event
+from foretide.dbadvisor.nplusone.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ def in_sessions(
     events: Sequence[Event], parent: str, child: str, pause: float | None
 ) -> list[Burst]:
     """Bursts among statements that were sent one after the other: from each parent to the next.
-    With `pause`, what comes after a silence that long belongs to no burst.
+    With `pause`, what comes after a silence that long belongs to no burst. A parent without
+    look-ups is a burst of none.
     """
     found = []
     start: Event | None = None
@@ -40,8 +41,9 @@ def in_sessions(
     last = 0.0
 
     def close() -> None:
-        if start is not None and calls:
-            found.append(Burst(1, tuple(calls), calls[0].at - start.end, _purity(between, child)))
+        if start is not None:
+            wait = calls[0].at - start.end if calls else 0.0
+            found.append(Burst(1, tuple(calls), wait, _purity(between, child)))
 
     for event in events:
         name = event.statement.fingerprint
@@ -95,6 +97,8 @@ def in_pool(
 
 def _purity(between: list[str], child: str) -> float:
     """What comes after the last look-up is not between two of them."""
+    if not between:
+        return 1.0
     while between and between[-1] != child:
         between.pop()
     counted = Counter(between)

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..snapshot import ForeignKey
-from .bursts import Burst, in_pool, in_sessions
-from .events import Event
-from .findings import THRESHOLDS, Finding, Kind, Thresholds
-from .links import Link, links
-from .shapes import Shape, shape
+from foretide.dbadvisor.nplusone.bursts import Burst, in_pool, in_sessions
+from foretide.dbadvisor.nplusone.events import Event
+from foretide.dbadvisor.nplusone.findings import THRESHOLDS, Finding, Kind, Thresholds
+from foretide.dbadvisor.nplusone.links import Link, links
+from foretide.dbadvisor.nplusone.shapes import Shape, shape
+from foretide.dbadvisor.snapshot import ForeignKey
 
 _KEPT = 300  # keys of a finding
 
@@ -177,7 +177,8 @@ def _best(
 
 
 def _preference(pair: _Pair) -> tuple[int, float, float, str]:
-    wait = sum(burst.wait for burst in pair.bursts) / len(pair.bursts)
+    some = [burst.wait for burst in pair.bursts if burst.calls]
+    wait = sum(some) / len(some)
     return pair.link.rank, -round(pair.calls / pair.total, 1), wait, pair.parent
 
 
@@ -195,7 +196,9 @@ def _pair(
             count = sum(event.statement.fingerprint == child for event in group)
         bursts += some
         total += count
-    return _Pair(level, parent, child, link, tuple(bursts), total) if bursts else None
+    if not any(burst.calls for burst in bursts):
+        return None
+    return _Pair(level, parent, child, link, tuple(bursts), total)
 
 
 def _holds(pair: _Pair, rows: float | None, thresholds: Thresholds) -> bool:
@@ -214,7 +217,11 @@ def _holds(pair: _Pair, rows: float | None, thresholds: Thresholds) -> bool:
     share = sum(len(burst.calls) for burst in loops) / pair.total
     if pair.level is _Level.SESSION:
         pure = sum(burst.purity >= thresholds.purity for burst in loops) >= len(loops) / 2
-        agrees = ratio is None or _within(ratio, thresholds.ratio) or _once_each(loops, ratio)
+        agrees = (
+            ratio is None
+            or _within(ratio, thresholds.ratio)
+            or _once_each(pair, loops, ratio, thresholds)
+        )
         return pure and agrees and share >= thresholds.share
     # Nothing but numbers tells the clients of a pool apart.
     crowded = max(burst.parents for burst in loops) > 3
@@ -233,12 +240,14 @@ def _distinct(burst: Burst) -> int:
     return len(set(burst.values))
 
 
-def _once_each(loops: Sequence[Burst], ratio: float) -> bool:
+def _once_each(pair: _Pair, loops: Sequence[Burst], ratio: float, thresholds: Thresholds) -> bool:
     """An ORM that keeps what it has read asks once for each key, and so less often than there are
-    rows: then no key comes twice, and the first follows the parent at once.
+    rows: then no key comes twice, nothing else comes in between, and it does so every time.
     """
-    return 0.1 <= ratio <= 1 and all(
-        _distinct(burst) == len(burst.calls) and burst.purity >= 0.9 for burst in loops
+    return (
+        0.1 <= ratio <= 1
+        and len(loops) >= thresholds.always * len(pair.bursts)
+        and all(_distinct(burst) == len(burst.calls) and burst.purity >= 0.9 for burst in loops)
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .texts import Normalized, normalize
+from foretide.dbadvisor.nplusone.texts import Normalized, normalize
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .links import Link
+from foretide.dbadvisor.nplusone.links import Link
 
 
 class Kind(StrEnum):
@@ -45,7 +45,9 @@ class Thresholds:
     share: float = 0.6  # of a statement's calls that come right after the parent, in one session
     purity: float = 0.7  # of what comes in between that belongs to the loop
     ratio: tuple[float, float] = (0.6, 1.15)  # look-ups for each row of the parent
+    near: tuple[float, float] = (0.8, 1.1)  # by counters, with samples that do not contradict
     exact: tuple[float, float] = (0.9, 1.05)  # where nothing else tells whose they are
+    always: float = 0.8  # of the parent's executions that must be followed by a loop
     most: float = 1.5  # above it the keys come from elsewhere, even within a transaction
     rows: float = 2.0  # rows that a parent must return
 

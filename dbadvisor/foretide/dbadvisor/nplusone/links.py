@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..snapshot import ForeignKey, Relation
-from .shapes import Key, Shape
+from foretide.dbadvisor.nplusone.shapes import Key, Shape
+from foretide.dbadvisor.snapshot import ForeignKey, Relation
 
 
 @dataclass(frozen=True, slots=True, order=True)

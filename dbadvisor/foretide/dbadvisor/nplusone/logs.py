@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
-from .events import Event, event
+from foretide.dbadvisor.nplusone.events import Event, event
 
 _DURATION = re.compile(r"duration: (\d+(?:\.\d+)?) ms(?:  |$)")
 _STATEMENT = re.compile(r"(?:statement|execute(?: fetch from)? [^:]*): ", re.DOTALL)

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..database import Database, DatabaseAway, DatabaseError, Row
-from .rewriting import Rewrite
-from .texts import filled, literal
+from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError, Row
+from foretide.dbadvisor.nplusone.rewriting import Rewrite
+from foretide.dbadvisor.nplusone.texts import filled, literal
 
 Values = tuple[str | None, ...]
 TIMEOUT_MS = 5_000

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from sqlglot import exp
 
-from . import shapes
+from foretide.dbadvisor.nplusone import shapes
 
 
 class Form(StrEnum):
