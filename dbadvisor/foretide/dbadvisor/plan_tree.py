@@ -62,7 +62,7 @@ def read(answer: object) -> Node:
         given: Any = json.loads(answer) if isinstance(answer, str | bytes) else answer
         top = given[0] if isinstance(given, list) else given
         return _node(top["Plan"])
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise NoPlan(f"no plan in what EXPLAIN answered ({type(error).__name__})") from None
 
 
