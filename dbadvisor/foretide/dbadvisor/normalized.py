@@ -17,14 +17,14 @@ LIST_KEPT = 20
 
 _WORD = re.compile(
     r"""
-      (?P<space>\s+|--[^\n\r]*)
+      (?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
     | (?P<comment>/\*)
     | (?P<string>[eE]'(?:[^'\\]|''|\\.)*+' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+')
     | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")++")
-    | (?P<parameter>\$\d+)
-    | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
-    | (?P<name>[^\W\d][\w$]*)
-    | (?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?|0[xXoObB][\da-fA-F_]+)
+    | (?P<parameter>\$[0-9]+)
+    | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$)
+    | (?P<name>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
+    | (?P<number>0[xXoObB][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<operator>::|:=|(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
     | (?P<sign>[()\[\],;:.{}])
     """,

@@ -28,7 +28,7 @@ MOST_AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Question:
     """A query as the planner is asked: `statements` run one after the other in one transaction, and
-    the last one's only row is EXPLAIN's JSON. `columns` are those it has to do with, of each table
+    the only one that answers with a row is EXPLAIN, in JSON. `columns` are those it has to do with, of each table
     (the partitioned one, too, where it reads a partition).
     """
 
@@ -167,7 +167,7 @@ class WhatIf:
         self._remembered.calls += 1
         try:
             answers = self._database.together([*make, *self.questions[query].statements])
-            plan = _plan(answers[-1])
+            plan = _plan(next((rows for rows in answers[len(make) :] if rows), []))
         except DatabaseAway:
             raise
         except DatabaseError as error:
@@ -256,4 +256,4 @@ def _plan(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
         plan = (json.loads(value) if isinstance(value, str) else value)[0]["Plan"]
         return dict(plan)
     except (IndexError, KeyError, TypeError, ValueError):
-        raise DatabaseError("the last statement of a query did not answer with a plan") from None
+        raise DatabaseError("the statements of a query did not answer with a plan") from None
