@@ -28,8 +28,8 @@ MOST_AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Question:
     """A query as the planner is asked: `statements` run one after the other in one transaction, and
-    the only one that answers with a row is EXPLAIN, in JSON. `columns` are those it has to do with, of each table
-    (the partitioned one, too, where it reads a partition).
+    the only one that answers with a row is EXPLAIN, in JSON. `columns` are those it has to do with,
+    of each table (the partitioned one, too, where it reads a partition).
     """
 
     id: str
