@@ -6,7 +6,7 @@ import uuid
 import psycopg
 import pytest
 
-from foretide.dbadvisor import collecting
+from foretide.dbadvisor import collecting, deltas
 from foretide.dbadvisor.collecting import Collector
 from foretide.dbadvisor.connection import Connection, Limits
 from foretide.dbadvisor.database import DatabaseAway
@@ -271,6 +271,25 @@ def test_collecting_leaves_no_statement_of_its_own(owner, collector):
     collector.collect(NOW)
     collector.collect(NOW + 60)
     assert not [each for each in collector.collect(NOW).statements if "foretide" in each.text]
+
+
+def test_who_may_not_hide_its_statements_leaves_them_out_of_the_workload(postgres):
+    with stranger(postgres) as (connection, owner):
+        connection.rows("SELECT count(*) FROM pg_class")
+        seen = collecting.collect(connection, NOW)
+        assert any(
+            "foretide" in each.text for each in collecting.collect(connection, NOW).statements
+        )
+        users = {each.queryid: each.userid for each in seen.statements}
+        mine = connection.rows("SELECT current_user::regrole::oid")[0][0]
+        assert all(users[int(each.id)] != mine for each in deltas.total(seen).queries)
+        user = connection.rows("SELECT current_user")[0][0]
+        owner.execute(f"GRANT SET ON PARAMETER pg_stat_statements.track TO {user}")
+        connection.close()
+        owner.execute("SELECT pg_stat_statements_reset()")
+        collecting.collect(connection, NOW)
+        seen = collecting.collect(connection, NOW)
+        assert not [each for each in seen.statements if "SELECT" in each.text]
 
 
 class _Away:

@@ -21,7 +21,7 @@ from foretide.dbadvisor.collecting_statements import (
     constants,
     examples,
 )
-from foretide.dbadvisor.database import MARK, Database, DatabaseAway, DatabaseError, Row
+from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError, Row
 from foretide.dbadvisor.snapshot import (
     Activity,
     Constant,
@@ -38,7 +38,7 @@ BLOCK_BYTES = 8192
 
 # Where statistics were never reset, PostgreSQL 15 has no moment for it. They are lost when the
 # server crashes, and bgwriter's moment is then set: so they are no older than that.
-IDENTITY = f"""{MARK}
+IDENTITY = """
 SELECT current_database(), current_user, pg_is_in_recovery(),
     extract(epoch FROM coalesce(
         (SELECT stats_reset FROM pg_catalog.pg_stat_database WHERE datname = current_database()),
@@ -48,7 +48,7 @@ SELECT current_database(), current_user, pg_is_in_recovery(),
      FROM pg_catalog.pg_database d WHERE datname = current_database())"""
 
 # Our own session has set some of them, and everybody else has not.
-SETTINGS = f"""{MARK}
+SETTINGS = """
 SELECT name, CASE WHEN name LIKE '%%_timeout' OR name LIKE '%%.track'
     THEN reset_val || coalesce(unit, '') WHEN unit = 'B' THEN setting ELSE current_setting(name) END
 FROM pg_catalog.pg_settings WHERE name = ANY(%s)"""

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from foretide.dbadvisor.database import MARK, Database
+from foretide.dbadvisor.database import Database
 from foretide.dbadvisor.snapshot import Activity, Session
 
 # Whom somebody waits for is asked of those only that wait for a lock: it locks the lock table.
 # Sessions in other databases are there if they block one of this.
-SESSIONS = f"""{MARK}
+SESSIONS = """
 WITH waiting AS (
     SELECT pid, pg_blocking_pids(pid) AS blocked_by FROM pg_catalog.pg_stat_activity
     WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -24,7 +24,7 @@ SELECT s.pid, coalesce(s.state, ''), coalesce(s.query, ''), %s, coalesce(s.appli
     coalesce(s.usename, ''), s.wait_event_type, s.wait_event,
     extract(epoch FROM s.backend_start)::float8, extract(epoch FROM s.xact_start)::float8,
     extract(epoch FROM s.query_start)::float8, extract(epoch FROM s.state_change)::float8,
-    coalesce(w.blocked_by, '{{}}'), t.what
+    coalesce(w.blocked_by, '{}'), t.what
 FROM pg_catalog.pg_stat_activity s
 LEFT JOIN waiting w ON w.pid = s.pid LEFT JOIN wanted t ON t.pid = s.pid
 WHERE s.pid <> pg_backend_pid() AND (

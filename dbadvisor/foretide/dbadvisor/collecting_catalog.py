@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, replace
 
-from foretide.dbadvisor.database import MARK, Database
+from foretide.dbadvisor.database import Database
 from foretide.dbadvisor.snapshot import (
     Column,
     ForeignKey,
@@ -28,11 +28,11 @@ LEFT JOIN pg_catalog.pg_class p ON p.oid = h.inhparent
 LEFT JOIN pg_catalog.pg_namespace m ON m.oid = p.relnamespace"""
 
 # Whatever is created, dropped, renamed or given a column changes this. ANALYZE and VACUUM do not.
-SIGNATURE = f"""{MARK}
+SIGNATURE = f"""
 SELECT count(*), sum(hashint8((c.oid::bigint << 32) | c.xmin::text::bigint))::text
 FROM {CLASSES} WHERE {OF_USERS}"""
 
-TABLES = f"""{MARK}
+TABLES = f"""
 SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
     (SELECT substr(o, 12)::int FROM unnest(c.reloptions) o WHERE starts_with(o, 'fillfactor=')),
     m.nspname, p.relname,
@@ -40,7 +40,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
 FROM {CLASSES} {PARENTS}
 WHERE c.relkind IN ('r', 'p', 'm') AND {OF_USERS}"""
 
-COLUMNS = f"""{MARK}
+COLUMNS = f"""
 SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attlen,
     a.attalign::text, a.attnotnull, a.attcollation
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
@@ -48,7 +48,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm') AND {OF_USERS} AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum"""
 
-INDEXES = f"""{MARK}
+INDEXES = f"""
 SELECT c.oid, n.nspname, c.relname, i.indrelid, v.amname,
     i.indkey::int2[], i.indoption::int2[], i.indclass::oid[], i.indcollation::oid[], i.indnkeyatts,
     CASE WHEN i.indexprs IS NOT NULL THEN ARRAY(
@@ -61,16 +61,16 @@ JOIN pg_catalog.pg_am v ON v.oid = c.relam {PARENTS}
 WHERE c.relkind IN ('i', 'I') AND {OF_USERS} AND i.indrelid <> ALL(%s)"""
 
 UNUSUAL_CLASSES = (
-    f"{MARK}SELECT oid, opcname FROM pg_catalog.pg_opclass WHERE oid = ANY(%s) AND NOT opcdefault"
+    "SELECT oid, opcname FROM pg_catalog.pg_opclass WHERE oid = ANY(%s) AND NOT opcdefault"
 )
-COLLATIONS = f"{MARK}SELECT oid, collname FROM pg_catalog.pg_collation WHERE oid = ANY(%s)"
+COLLATIONS = "SELECT oid, collname FROM pg_catalog.pg_collation WHERE oid = ANY(%s)"
 
 # A partition's own row of a foreign key says nothing that the partitioned table's does not.
-FOREIGN_KEYS = f"""{MARK}
+FOREIGN_KEYS = """
 SELECT conname, conrelid, conkey, confrelid, confkey FROM pg_catalog.pg_constraint
 WHERE contype = 'f' AND conparentid = 0"""
 
-SEQUENCES = f"""{MARK}
+SEQUENCES = f"""
 SELECT q.schemaname, q.sequencename, q.last_value, q.increment_by,
     CASE WHEN q.increment_by < 0 THEN q.min_value ELSE q.max_value END,
     d.refobjid, d.refobjsubid
@@ -83,7 +83,7 @@ WHERE {OF_USERS}"""
 
 # Those of extensions are theirs. Writing a view out locks what it reads, so that any may have to
 # wait where tables are held.
-VIEWS = f"""{MARK}
+VIEWS = f"""
 SELECT n.nspname, c.relname, pg_get_viewdef(c.oid) FROM {CLASSES}
 WHERE c.relkind = 'v' AND {OF_USERS} AND NOT EXISTS (
     SELECT FROM pg_catalog.pg_depend d
@@ -91,12 +91,12 @@ WHERE c.relkind = 'v' AND {OF_USERS} AND NOT EXISTS (
 ORDER BY 1, 2"""
 
 # To tell its size is to open an index.
-SIZES = f"""{MARK}
+SIZES = f"""
 SELECT c.oid, pg_relation_size(c.oid) FROM {CLASSES}
 WHERE c.relkind = 'i' AND {OF_USERS} AND c.oid <> ALL(%s)"""
 
 # What somebody holds exclusively, or waits to: whoever opens it now, waits too.
-LOCKED = f"""{MARK}
+LOCKED = """
 SELECT DISTINCT relation FROM pg_catalog.pg_locks
 WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL AND pid <> pg_backend_pid()
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())

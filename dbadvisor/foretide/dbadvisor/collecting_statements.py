@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from foretide.dbadvisor.collecting_catalog import Catalog
-from foretide.dbadvisor.database import MARK, Database
+from foretide.dbadvisor.database import Database
 from foretide.dbadvisor.snapshot import Constant, Statement
 
-EXTENSIONS = f"""{MARK}
+EXTENSIONS = """
 SELECT e.extname, e.extversion, quote_ident(n.nspname)
 FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace"""
 
-COLUMNS = f"""{MARK}
+COLUMNS = """
 SELECT a.attname FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped"""
 
@@ -73,7 +73,7 @@ class Statements:
         if not self.has_info:
             return None, None
         statement = (
-            f"{MARK}SELECT dealloc, extract(epoch FROM stats_reset)::float8 "
+            f"SELECT dealloc, extract(epoch FROM stats_reset)::float8 "
             f"FROM {self.schema}.pg_stat_statements_info"
         )
         dealloc, reset = database.rows(statement)[0]
@@ -101,7 +101,7 @@ class Statements:
 
     def _select(self, what: str, *, texts: bool) -> str:
         return (
-            f"{MARK}SELECT {what} FROM {self.schema}.pg_stat_statements({texts}) WHERE dbid = "
+            f"SELECT {what} FROM {self.schema}.pg_stat_statements({texts}) WHERE dbid = "
             "(SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
         )
 
@@ -111,7 +111,7 @@ def constants(database: Database, schema: str, catalog: Catalog) -> tuple[Consta
 
     Values are as SQL writes them, with their type: `'AIR'::text`.
     """
-    statement = f"""{MARK}
+    statement = f"""
 SELECT q.queryid, q.lrelid, a.attname, o.oprname, q.constvalue, sum(q.execution_count)::bigint
 FROM {schema}.pg_qualstats() q
 JOIN pg_catalog.pg_attribute a ON a.attrelid = q.lrelid AND a.attnum = q.lattnum
@@ -133,7 +133,7 @@ def examples(database: Database, schema: str, longest: int) -> dict[int, str]:
     The server cuts texts at `longest` bytes (track_activity_query_size): what is that long is left
     out.
     """
-    statement = f"{MARK}SELECT queryid, query FROM {schema}.pg_qualstats_example_queries()"
+    statement = f"SELECT queryid, query FROM {schema}.pg_qualstats_example_queries()"
     return {
         queryid: text
         for queryid, text in sorted(database.rows(statement))

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from foretide.dbadvisor.collecting_catalog import CLASSES, OF_USERS, Catalog
-from foretide.dbadvisor.database import MARK, Database, Row
+from foretide.dbadvisor.database import Database, Row
 from foretide.dbadvisor.snapshot import ColumnStatistics, Index, Relation, Table
 
 # The functions beneath pg_stat_user_tables: the view would join each table with its indexes.
-TABLES = f"""{MARK}
+TABLES = f"""
 SELECT c.oid, c.reltuples::float8, c.relpages,
     pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid),
     pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid),
@@ -22,7 +22,7 @@ SELECT c.oid, c.reltuples::float8, c.relpages,
     pg_stat_get_analyze_count(c.oid) + pg_stat_get_autoanalyze_count(c.oid)
 FROM {CLASSES} WHERE c.relkind IN ('r', 'p', 'm') AND {OF_USERS}"""
 
-INDEXES = f"""{MARK}
+INDEXES = f"""
 SELECT c.oid, c.relpages, pg_stat_get_numscans(c.oid), pg_stat_get_tuples_returned(c.oid),
     %s
 FROM {CLASSES} WHERE c.relkind IN ('i', 'I') AND {OF_USERS}"""
@@ -32,7 +32,7 @@ LAST_SCAN = "extract(epoch FROM pg_stat_get_lastscan(c.oid))::float8"
 COMMON = 100
 BOUNDS = 21
 BATCH = 200
-STATISTICS = f"""{MARK}
+STATISTICS = f"""
 SELECT schemaname, tablename, attname, inherited, null_frac, avg_width, n_distinct,
     (most_common_vals::text::text[])[1:{COMMON}], most_common_freqs[1:{COMMON}],
     histogram_bounds::text::text[], correlation

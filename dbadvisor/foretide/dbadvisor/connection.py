@@ -17,7 +17,7 @@ import psycopg
 from psycopg import conninfo, pq
 from psycopg.adapt import Buffer, Loader
 
-from foretide.dbadvisor.database import DatabaseAway, DatabaseError, Row
+from foretide.dbadvisor.database import MARK, DatabaseAway, DatabaseError, Row
 
 # What a Secret may call the parts of a connection, beside their names in libpq.
 ALIASES = {"username": "user", "database": "dbname", "db": "dbname", "pass": "password"}
@@ -145,7 +145,7 @@ class Connection:
             for statement, parameters in statements:
                 # In a pipeline psycopg uses the extended protocol even without parameters.
                 with connection.pipeline():
-                    cursor = connection.execute(statement, parameters or None)
+                    cursor = connection.execute(MARK + statement, parameters or None)
                 answers.append(cursor.fetchall() if cursor.description else [])
                 if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
                     raise DatabaseError("the statement ended the transaction that it ran in")
@@ -206,7 +206,7 @@ class Connection:
         return DatabaseError(
             self.target.scrubbed(text) if text else self._one_line(error),
             error.sqlstate or "",
-            int(position) if position else None,
+            int(position) - len(MARK) if position else None,
         )
 
     def _one_line(self, error: Exception) -> str:
@@ -235,7 +235,7 @@ def _beginning(limits: Limits, *, unseen: bool) -> bytes:
     }
     limited = (f"SET LOCAL {name} = {round(each * 1000)}" for name, each in seconds.items())
     first = ["BEGIN TRANSACTION READ ONLY", *([UNSEEN] if unseen else []), *limited]
-    return "; ".join([*first, "SELECT"]).encode()
+    return "; ".join([*first, f"{MARK}SELECT"]).encode()
 
 
 class _Tolerant(Loader):

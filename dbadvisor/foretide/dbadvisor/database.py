@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-# What our own statements begin with, so that they can be told from the workload.
+# What a connection puts before our own statements, so that they can be told from the workload.
 MARK = "/* foretide */ "
 
 
