@@ -17,11 +17,11 @@ SCHEMA = """
 CREATE TABLE shops (id int PRIMARY KEY, city text);
 CREATE TABLE sales (id int, shop int, day date) PARTITION BY RANGE (day);
 CREATE TABLE sales_1 PARTITION OF sales FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE sales_2 PARTITION OF sales FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE FUNCTION first_shop() RETURNS SETOF shops LANGUAGE sql STABLE
     AS 'SELECT * FROM shops WHERE city = ''x''';
 INSERT INTO shops SELECT i, 'city ' || i FROM generate_series(1, 20000) i;
-INSERT INTO sales SELECT i, i % 20000, date '2024-01-01' + i % 300 FROM generate_series(1, 60000) i;
-CREATE TABLE big AS SELECT * FROM sales;
+INSERT INTO sales SELECT i, i % 20000, date '2024-01-01' + i % 700 FROM generate_series(1, 60000) i;
 ANALYZE;
 """
 
@@ -40,7 +40,7 @@ def asked(database, *texts):
     parsed = parsing.parse_all(queries, Catalog.of(seen))
     plans = planning.plan_all(database, queries)
     found = candidates(seen, [each for each in parsed if isinstance(each, parsing.Parsed)])
-    return questions(seen, plans.planned, parsed), found
+    return questions(seen, plans.planned, parsed), found, seen.tables
 
 
 def test_a_normalized_query_costs_less_with_the_index_that_was_thought_of_for_it(database):
@@ -49,7 +49,7 @@ def test_a_normalized_query_costs_less_with_the_index_that_was_thought_of_for_it
         *asked(
             database,
             "SELECT * FROM shops WHERE city = $1",
-            "SELECT * FROM big b JOIN shops ON shops.id = shop WHERE b.id = $1 + $2",
+            "SELECT * FROM sales JOIN shops ON shops.id = shop WHERE sales.id = $1 + $2",
         ),
     )
     assert whatif.refused == {}
@@ -61,7 +61,7 @@ def test_a_normalized_query_costs_less_with_the_index_that_was_thought_of_for_it
 
 
 def test_a_query_has_to_do_with_the_columns_that_it_reads(database):
-    asking, _ = asked(
+    asking, *_ = asked(
         database,
         "SELECT city FROM shops ORDER BY id",
         "SELECT 1 FROM sales_1 WHERE day = $1",

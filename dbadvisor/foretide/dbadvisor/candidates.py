@@ -58,7 +58,7 @@ def candidates(
     for each in parsed:
         for use in each.uses:
             table = _whole(tables, use.relation)
-            if table is None or (table.rows >= 0 and table.pages <= limits.pages):
+            if table is None or _is_small(table, limits):
                 continue
             maker = _Maker(table, use, snapshot.collates_as_c, limits)
             kept = 0
@@ -84,6 +84,11 @@ def _whole(tables: Mapping[Relation, Table], relation: Relation) -> Table | None
             break
         table = tables[table.parent]
     return table
+
+
+def _is_small(table: Table, limits: Limits) -> bool:
+    """Of a partitioned table, and one that was never analyzed, it is not known."""
+    return table.kind != "p" and table.rows >= 0 and table.pages <= limits.pages
 
 
 class _Maker:

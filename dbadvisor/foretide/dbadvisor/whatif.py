@@ -19,10 +19,12 @@ from typing import Any, NamedTuple, Protocol
 from foretide.dbadvisor import ddl
 from foretide.dbadvisor.candidate import Candidate
 from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError
-from foretide.dbadvisor.snapshot import Relation
+from foretide.dbadvisor.snapshot import Relation, Table
 
 # HypoPG has about 2,500 OIDs to give, and gives them anew after a reset.
 MOST_AT_ONCE = 500
+# HypoPG knows no index of a partitioned table: each partition gets its own, the largest ones first.
+MOST_PARTITIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,16 @@ class Remembered:
 
 class WhatIf:
     """Asks HypoPG. Candidates that it refuses and queries that cannot be planned are left out, and
-    told in `refused` and `failed` with the server's reason.
+    told in `refused` and `failed` with the server's reason. `tables` tell the partitions, without
+    which candidates of partitioned tables are of no use.
     """
 
     def __init__(
-        self, database: Database, questions: Iterable[Question], candidates: Iterable[Candidate]
+        self,
+        database: Database,
+        questions: Iterable[Question],
+        candidates: Iterable[Candidate],
+        tables: Iterable[Table] = (),
     ) -> None:
         self.candidates = tuple(sorted(set(candidates), key=Candidate.sort_key))
         self.questions = {question.id: question for question in questions}
@@ -117,7 +124,14 @@ class WhatIf:
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
         self._database = database
-        self._definitions = [ddl.definition(candidate) for candidate in self.candidates]
+        parts = leaves(tables)
+        self._definitions = [
+            [
+                ddl.definition(candidate, table=table)
+                for table in parts.get(candidate.table, [candidate.table])
+            ]
+            for candidate in self.candidates
+        ]
         self._remembered = Remembered()
         self._usable = self._check()
         self._relevant = {
@@ -175,14 +189,19 @@ class WhatIf:
             return None
         finally:
             self.seconds += time.perf_counter() - begun
-        names = {row[1]: 1 << place for place, row in zip(places, answers[1], strict=True)}
-        used = sum(names[name] for name in sorted(index_names(plan)) if name in names)
+        made = [place for place in places for _ in self._definitions[place]]
+        names = {row[1]: 1 << place for place, row in zip(made, answers[1], strict=True)}
+        used = 0
+        for name in index_names(plan):
+            used |= names.get(name, 0)
         return Answer(float(plan["Total Cost"]), used)
 
     def _creation(self, places: Sequence[int]) -> list[str]:
         if not places:
             return ["SELECT hypopg_reset()", "SELECT 0, '' WHERE false"]
-        texts = ", ".join(ddl.literal(self._definitions[place]) for place in places)
+        texts = ", ".join(
+            ddl.literal(text) for place in places for text in self._definitions[place]
+        )
         return [
             "SELECT hypopg_reset()",
             "SELECT made.indexrelid, made.indexname"
@@ -192,11 +211,15 @@ class WhatIf:
 
     def _check(self) -> int:
         """Which candidates HypoPG takes, by halves: mostly all of them at once."""
-        usable = 0
-        for start in range(0, len(self.candidates), MOST_AT_ONCE):
-            some = range(start, min(start + MOST_AT_ONCE, len(self.candidates)))
-            usable |= self._check_some(list(some))
-        return usable
+        usable, count = 0, 0
+        some: list[int] = []
+        for place, definitions in enumerate(self._definitions):
+            if some and count + len(definitions) > MOST_AT_ONCE:
+                usable |= self._check_some(some)
+                some, count = [], 0
+            some.append(place)
+            count += len(definitions)
+        return usable | (self._check_some(some) if some else 0)
 
     def _check_some(self, places: list[int]) -> int:
         try:
@@ -217,6 +240,26 @@ class WhatIf:
             if self._usable >> place & 1 and _concerns(candidate, question):
                 found |= 1 << place
         return found
+
+
+def leaves(tables: Iterable[Table]) -> dict[Relation, list[Relation]]:
+    """The partitions that hold the rows of each partitioned table."""
+    known = {table.relation: table for table in tables}
+    found: dict[Relation, list[Table]] = {}
+    for table in known.values():
+        if table.kind != "p":
+            above = table.parent
+            for _ in range(len(known)):
+                if above is None or above not in known:
+                    break
+                found.setdefault(above, []).append(table)
+                above = known[above].parent
+    return {
+        relation: [
+            each.relation for each in sorted(parts, key=lambda each: (-each.pages, each.relation))
+        ][:MOST_PARTITIONS]
+        for relation, parts in found.items()
+    }
 
 
 def bits(mask: int) -> list[int]:
