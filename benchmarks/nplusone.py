@@ -17,16 +17,21 @@ from typing import Any
 
 import psycopg
 
-from foretide.dbadvisor.connection import Connection
-from foretide.dbadvisor.nplusone.detecting import detect
-from foretide.dbadvisor.nplusone.events import Event, event
-from foretide.dbadvisor.nplusone.findings import Finding, Kind
-from foretide.dbadvisor.nplusone.proof import Proof, prove
-from foretide.dbadvisor.nplusone.rewriting import Rewrite, rewrite
-from foretide.dbadvisor.nplusone.shapes import shape
-from foretide.dbadvisor.nplusone.texts import normalize
-from foretide.dbadvisor.nplusone.watching import watch
-from foretide.dbadvisor.snapshot import (
+ROOT = Path(__file__).resolve().parents[1]
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.nplusone_load import SCHEMA  # noqa: E402
+from foretide.dbadvisor.connection import Connection  # noqa: E402
+from foretide.dbadvisor.nplusone.detecting import detect  # noqa: E402
+from foretide.dbadvisor.nplusone.events import Event, event  # noqa: E402
+from foretide.dbadvisor.nplusone.findings import Finding, Kind  # noqa: E402
+from foretide.dbadvisor.nplusone.proof import Proof, prove  # noqa: E402
+from foretide.dbadvisor.nplusone.rewriting import Rewrite, rewrite  # noqa: E402
+from foretide.dbadvisor.nplusone.shapes import shape  # noqa: E402
+from foretide.dbadvisor.nplusone.texts import normalize  # noqa: E402
+from foretide.dbadvisor.nplusone.watching import watch  # noqa: E402
+from foretide.dbadvisor.snapshot import (  # noqa: E402
     Activity,
     ForeignKey,
     Query,
@@ -34,6 +39,8 @@ from foretide.dbadvisor.snapshot import (
     Session,
     Workload,
 )
+from sandbox.postgres import running  # noqa: E402
+from sandbox.postgres_binaries import debian  # noqa: E402
 
 TRACES = Path(__file__).with_name("nplusone_traces.json.gz")
 LOOKUPS = 200
@@ -52,6 +59,7 @@ class Trace:
 
     name: str
     tool: str
+    orm: bool
     held_out: bool
     looped: frozenset[str]
     events: tuple[Event, ...]
@@ -105,6 +113,7 @@ def _trace(packed: dict[str, Any], catalog: tuple[ForeignKey, ...]) -> Trace:
     return Trace(
         packed["name"],
         packed["tool"],
+        packed["orm"],
         packed["held_out"],
         frozenset(packed["looped"]),
         tuple(
@@ -215,6 +224,7 @@ def figures(recorded: list[Trace], proofs: list[Proof]) -> dict[str, Any]:
         "n1_recall": both.recall,
         "n1_traces": len(recorded),
         "n1_negatives": sum(not trace.looped for trace in recorded),
+        "n1_orm_traces": sum(trace.orm for trace in recorded),
         "n1_wrong": list(both.wrong),
         "n1_missed": list(both.missed),
     }
@@ -230,10 +240,6 @@ def figures(recorded: list[Trace], proofs: list[Proof]) -> dict[str, Any]:
 
 def measured() -> dict[str, Any]:
     """All figures; starts a PostgreSQL of its own."""
-    from benchmarks.nplusone_load import SCHEMA
-    from sandbox.postgres import running
-    from sandbox.postgres_binaries import debian
-
     with running(debian(), {"shared_buffers": "64MB"}) as server:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute(SCHEMA.encode())

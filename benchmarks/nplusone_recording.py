@@ -221,6 +221,7 @@ def _packed(chosen: Scenario, events: list[Event], watch: Watch) -> dict[str, An
     return {
         "name": chosen.name,
         "tool": chosen.tool,
+        "orm": not chosen.run.__module__.endswith("plain"),
         "held_out": chosen.held_out,
         "looped": list(chosen.looped),
         "events": packed,

@@ -222,7 +222,8 @@ def _holds(pair: _Pair, rows: float | None, thresholds: Thresholds) -> bool:
             or _within(ratio, thresholds.ratio)
             or _once_each(pair, loops, ratio, thresholds)
         )
-        return pure and agrees and share >= thresholds.share
+        often = len(loops) >= thresholds.often * len(pair.bursts)
+        return pure and agrees and often and share >= thresholds.share
     # Nothing but numbers tells the clients of a pool apart.
     crowded = max(burst.parents for burst in loops) > 3
     if ratio is None:

@@ -47,7 +47,8 @@ class Thresholds:
     ratio: tuple[float, float] = (0.6, 1.15)  # look-ups for each row of the parent
     near: tuple[float, float] = (0.8, 1.1)  # by counters, with samples that do not contradict
     exact: tuple[float, float] = (0.9, 1.05)  # where nothing else tells whose they are
-    always: float = 0.8  # of the parent's executions that must be followed by a loop
+    often: float = 0.6  # of the parent's executions in a session that a loop must follow
+    always: float = 0.8  # the same where look-ups are fewer than rows
     most: float = 1.5  # above it the keys come from elsewhere, even within a transaction
     rows: float = 2.0  # rows that a parent must return
 
