@@ -112,7 +112,8 @@ def constants(database: Database, schema: str, catalog: Catalog) -> tuple[Consta
     Values are as SQL writes them, with their type: `'AIR'::text`.
     """
     statement = f"""
-SELECT q.queryid, q.lrelid, a.attname, o.oprname, q.constvalue, sum(q.execution_count)::bigint
+SELECT q.queryid, q.lrelid, a.attname, o.oprname, q.constvalue, sum(q.execution_count)::bigint,
+    sum(q.occurences)::bigint
 FROM {schema}.pg_qualstats() q
 JOIN pg_catalog.pg_attribute a ON a.attrelid = q.lrelid AND a.attnum = q.lattnum
 JOIN pg_catalog.pg_operator o ON o.oid = q.opno
@@ -121,8 +122,8 @@ WHERE q.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_d
     AND octet_length(q.constvalue) < {CONSTANT_BYTES}
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4, 5 LIMIT {CONSTANTS}"""
     return tuple(
-        Constant(queryid, catalog.tables[table].relation, column, operator, value, count)
-        for queryid, table, column, operator, value, count in database.rows(statement)
+        Constant(queryid, catalog.tables[table].relation, column, operator, value, *counts)
+        for queryid, table, column, operator, value, *counts in database.rows(statement)
         if table in catalog.tables
     )
 

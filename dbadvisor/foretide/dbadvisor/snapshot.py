@@ -172,7 +172,9 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A constant that was seen in a predicate (pg_qualstats), and how often."""
+    """A constant that was seen in a predicate (pg_qualstats), and how often: `count` rows were
+    compared with it, in `occurrences` executions.
+    """
 
     queryid: int
     table: Relation
@@ -180,6 +182,7 @@ class Constant:
     operator: str
     value: str
     count: int
+    occurrences: int = 0
 
 
 @dataclass(frozen=True, slots=True)
