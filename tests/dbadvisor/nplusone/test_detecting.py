@@ -144,3 +144,11 @@ def test_what_is_found_does_not_depend_on_the_order_of_what_is_told():
     for author in range(20):
         client.send(ONE_AUTHOR, author)
     assert detect(client.events[::-1], CATALOG) == detect(client.events, CATALOG)
+
+
+def test_what_is_no_query_is_not_written_into_the_log(caplog):
+    client = Client(transaction="3/7")
+    client.send("ALTER USER shop PASSWORD 'secret'")
+    client.send("RESET ALL")
+    assert detect(client.events) == ()
+    assert caplog.text == ""

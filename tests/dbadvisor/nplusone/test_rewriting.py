@@ -67,6 +67,7 @@ def test_several_keys_are_looked_up_as_pairs():
         ("SELECT a, random() FROM t WHERE id = $1", "random()"),
         ("SELECT nextval('s') FROM t WHERE id = $1", "nextval()"),
         ("WITH d AS (DELETE FROM t WHERE id = $1 RETURNING a) SELECT a FROM d", "changes"),
+        ("SELECT count(*) FROM t TABLESAMPLE SYSTEM (9) WHERE id = $1", "sample"),
         ("SELECT a INTO u FROM t WHERE id = $1", "creates a table"),
         ("SELECT a FROM t WHERE id = 5", "has no $1"),
         ("SELECT a FROM t WHERE id = $1; DROP TABLE t", "not one statement"),
@@ -78,6 +79,26 @@ def test_what_cannot_be_rewritten_is_refused_with_the_reason(text, why):
     found = rewrite(text, [1], BIGINT)
     assert isinstance(found, Refused)
     assert why in found.reason
+
+
+def test_types_before_parameters_keep_them():
+    text = "SELECT a FROM t WHERE id = $1 AND d > DATE $2 - INTERVAL  $3"
+    found = rewrite(text, [1], BIGINT)
+    assert "d > CAST($2 AS DATE) - CAST($3 AS INTERVAL)" in found.batch
+
+
+def test_names_with_dollars_stay_what_they_are():
+    assert 'SELECT id AS batch_key, "a$1" FROM' in (
+        rewrite('SELECT "a$1" FROM t WHERE id = $1', [1]).batch
+    )
+
+
+def test_a_parameter_that_would_be_lost_is_told(monkeypatch):
+    monkeypatch.setattr(
+        "foretide.dbadvisor.nplusone.rewriting._sql", lambda tree: "SELECT a = ANY($1)"
+    )
+    found = rewrite("SELECT a FROM t WHERE id = $1 AND b = $2", [1], BIGINT)
+    assert found == Refused("sqlglot does not keep $2")
 
 
 def test_lateral_needs_the_type_of_the_key():

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -13,6 +14,7 @@ from foretide.dbadvisor.nplusone.findings import Finding, Kind
 from foretide.dbadvisor.nplusone.links import matches
 from foretide.dbadvisor.nplusone.proof import Proof, Unproven, Values, prove
 from foretide.dbadvisor.nplusone.rewriting import Refused, Rewrite, rewrite
+from foretide.dbadvisor.nplusone.texts import tokens
 from foretide.dbadvisor.snapshot import Column, Snapshot, Table
 
 SAMPLED = 200  # keys
@@ -56,6 +58,9 @@ def _advice(finding: Finding, snapshot: Snapshot, database: Database | None) -> 
         return Advice(finding, None, None, batch.reason)
     if database is None:
         return Advice(finding, batch, None, "it was not tried: no database was given")
+    volatile = _volatile(finding.child, database)
+    if volatile:
+        return Advice(finding, None, None, volatile)
     calls = _calls(finding, batch, columns, database)
     if isinstance(calls, Unproven):
         return Advice(finding, batch, None, calls.reason)
@@ -158,6 +163,29 @@ def _sampled(
     # A key that is NULL finds nothing, in both forms.
     nothing = tuple(None if n in places else value for n, value in enumerate(calls[0]))
     return [*calls, nothing]
+
+
+def _volatile(text: str, database: Database) -> str:
+    """Why it may not be rewritten: a function that may answer anything at each call, or act."""
+    found = [(kind, token) for kind, token in tokens(text) if kind != "space"]
+    called = sorted(
+        {
+            token.strip('"') if kind == "name" else token.lower()
+            for (kind, token), (_, after) in pairwise(found)
+            if after == "(" and kind in ("word", "name")
+        }
+    )
+    try:
+        rows = database.rows(
+            "SELECT min(proname) FROM pg_catalog.pg_proc WHERE provolatile = 'v' "
+            "AND proname = ANY(%s)",
+            (called,),
+        )
+    except DatabaseAway:
+        raise
+    except DatabaseError as error:
+        return f"whether its functions are volatile could not be read: {error}"
+    return f"{rows[0][0]}() is volatile: each call may give another answer" if rows[0][0] else ""
 
 
 def _limits(tree: exp.Expr) -> list[int]:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlglot import exp
 
 from foretide.dbadvisor.nplusone import shapes
+from foretide.dbadvisor.nplusone.texts import tokens
 
 
 class Form(StrEnum):
@@ -74,7 +75,19 @@ def rewrite(
 
     `types`: PostgreSQL's names of the keys' types, without which only `= ANY` can be written.
     """
-    types = types or {}
+    found = _rewritten(text, keys, types or {})
+    if isinstance(found, Rewrite):
+        lost = _parameters(text) ^ _parameters(found.batch)
+        if lost:
+            return Refused(f"sqlglot does not keep {min(lost)}")
+    return found
+
+
+def _parameters(text: str) -> set[str]:
+    return {token for kind, token in tokens(text) if kind == "parameter"}
+
+
+def _rewritten(text: str, keys: Sequence[int], types: Mapping[int, str]) -> Rewrite | Refused:
     try:
         tree = shapes.parse(text)
     except ValueError as error:
@@ -116,6 +129,8 @@ def _refusal(tree: exp.Expr, numbers: tuple[int, ...]) -> str:
         return "it locks rows: a batch would lock them in another order"
     if any(True for _ in tree.find_all(exp.Into)):
         return "it creates a table"
+    if any(True for _ in tree.find_all(exp.TableSample)):
+        return "it reads a sample, which is another one at each call"
     called = {_function(node) for node in tree.find_all(exp.Func)} & _VOLATILE
     if called:
         return f"{min(called)}() gives another answer at each call"

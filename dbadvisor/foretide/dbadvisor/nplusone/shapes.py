@@ -1,6 +1,5 @@
 """What a normalized statement reads and by which keys: as much of it as an N+1 shows in."""
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,7 +7,14 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-_PARAMETER = re.compile(r"\$(\d+)")
+from foretide.dbadvisor.nplusone.texts import tokens
+
+# `DATE '…'` becomes `DATE $1` in pg_stat_statements, which is SQL to nobody.
+_TYPED = frozenset({"date", "time", "timetz", "timestamp", "timestamptz", "interval"})
+# Of others sqlglot writes the text into the log, passwords and all.
+_QUERIES = frozenset(
+    {"(", "select", "with", "values", "table", "insert", "update", "delete", "merge"}
+)
 _DEEPEST = 200  # nested brackets: beyond it the parser would run out of stack
 
 
@@ -45,8 +51,10 @@ def parse(text: str) -> exp.Expr:
     Raises:
         ValueError: it is no single statement, or sqlglot cannot read it.
     """
-    # sqlglot reads `$1,$` as the start of a dollar-quoted string.
-    prepared = _PARAMETER.sub(r":p\1 ", text)
+    first = next((token for kind, token in tokens(text) if kind != "space"), "").lower()
+    if first not in _QUERIES:
+        raise ValueError("it is no query")
+    prepared = _prepared(text)
     if prepared.count("(") > _DEEPEST and _depth(prepared) > _DEEPEST:
         raise ValueError("it is nested too deeply")
     try:
@@ -56,6 +64,26 @@ def parse(text: str) -> exp.Expr:
     if len(trees) != 1:
         raise ValueError("it is not one statement")
     return trees[0]
+
+
+def _prepared(text: str) -> str:
+    """With `:p1` for `$1`, as sqlglot reads `$1,$` as the start of a dollar-quoted string, and with
+    casts for types that stand before a parameter: it would lose the parameter.
+    """
+    parts: list[str] = []
+    for kind, token in tokens(text):
+        if kind != "parameter":
+            parts.append(token)
+            continue
+        place = len(parts) - 1
+        while place >= 0 and parts[place].isspace():
+            place -= 1
+        name = f":p{token[1:]}"
+        if place >= 0 and parts[place].lower() in _TYPED:
+            parts[place:] = [f"CAST({name} AS {parts[place]})"]
+        else:
+            parts.append(f"{name} ")
+    return "".join(parts)
 
 
 def number_of(node: object) -> int | None:

@@ -65,7 +65,7 @@ def normalize(text: str) -> Normalized:
     bare: list[str] = []
     constants: list[str | int] = []
     numbers: dict[int, int] = {}  # a parameter that stands twice is one constant
-    for kind, token in _tokens(text[:LONGEST]):
+    for kind, token in tokens(text[:LONGEST]):
         if kind in ("string", "number"):
             if _is_sign(bare) and kind == "number":
                 parts.pop()
@@ -104,7 +104,7 @@ def filled(text: str, values: tuple[str | None, ...]) -> str:
         ValueError: a value is missing.
     """
     parts: list[str] = []
-    for kind, token in _tokens(text):
+    for kind, token in tokens(text):
         if kind == "parameter":
             number = int(token[1:])
             if not 1 <= number <= len(values):
@@ -126,7 +126,10 @@ def literal(value: str | None) -> str:
     return f"'{quoted}'"
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+def tokens(text: str) -> list[tuple[str, str]]:
+    """(kind, token) of all that `text` consists of. Kinds: string, parameter, number, name (a
+    quoted one), word, space (comments, too) and operator.
+    """
     found = []
     place = 0
     while place < len(text):
