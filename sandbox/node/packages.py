@@ -4,13 +4,13 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox import apt
 from sandbox.errors import SandboxError
 from sandbox.node.cgroups import CGROUPS, hierarchies
 
@@ -128,37 +128,12 @@ def ensure_packages(progress: "Progress") -> None:
     if not lacking:
         return
     with progress.step(f"installing {', '.join(lacking)}"):
-        install = ["apt-get", "install", "--yes", "--no-install-recommends", *lacking]
-        failed = _apt(install)
-        if failed and _apt(["apt-get", "update"]) is None:
-            failed = _apt(install)
+        failed = apt.install(lacking, path())
     still = missing(which, cni_folder())
     if still:
         raise SandboxError(
-            f"{' '.join(install)} did not bring {', '.join(still)}"
-            + (f":\n{failed}" if failed else "")
+            f"apt-get did not bring {', '.join(still)}" + (f":\n{failed}" if failed else "")
         )
-
-
-def _apt(command: list[str]) -> str | None:
-    """Run apt-get without questions; returns the end of what it said when it failed."""
-    environment = {
-        **os.environ,
-        "PATH": path(),
-        "DEBIAN_FRONTEND": "noninteractive",
-    }
-    done = subprocess.run(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode == 0:
-        return None
-    return "\n".join((done.stdout + done.stderr).splitlines()[-10:])
 
 
 def architecture() -> str:

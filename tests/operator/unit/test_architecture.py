@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-COMPONENTS = ("operator", "forecasting", "profiling", "store")
+COMPONENTS = ("operator", "forecasting", "profiling", "dbadvisor", "store")
 
 
 def modules_there(root):

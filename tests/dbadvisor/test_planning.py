@@ -1,0 +1,183 @@
+"""Plans of normalized queries on real servers, of all versions."""
+
+import duckdb
+import psycopg
+import pytest
+
+from foretide.dbadvisor import planning
+from foretide.dbadvisor.connection import Connection
+from foretide.dbadvisor.database import DatabaseAway
+from foretide.dbadvisor.planning import Planned, Unplanned
+from foretide.dbadvisor.snapshot import Query
+
+pytestmark = pytest.mark.postgres
+
+SCHEMA = """
+CREATE TABLE orders (id bigint PRIMARY KEY, customer int, status text, placed date, note "char");
+CREATE INDEX orders_customer ON orders (customer);
+CREATE TABLE parts (day date NOT NULL, n int) PARTITION BY RANGE (day);
+CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+INSERT INTO orders SELECT i, i % 100, 'new', date '2024-01-01' + i % 500
+ FROM generate_series(1, 5000) i;
+ANALYZE;
+"""
+
+
+@pytest.fixture
+def shop(postgres):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(SCHEMA)
+    with Connection(postgres) as database:
+        yield database
+
+
+def query(text, name="1"):
+    return Query(name, text, calls=1, total_ms=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM orders WHERE customer = $1",
+        "SELECT * FROM orders WHERE placed > DATE $1 - INTERVAL $2 day",
+        "SELECT count(*) FROM orders WHERE EXTRACT($1 FROM placed) = $2",
+        "SELECT sum(CASE WHEN status = $1 THEN $2 ELSE $3 END) FROM orders",
+        "SELECT sum(COALESCE($1, $2)) FROM orders",
+        "SELECT * FROM orders WHERE customer BETWEEN $1 AND $2 + $3",
+        "SELECT substr(status, $1, $2), count(*) FROM orders GROUP BY substr(status, $3, $4)",
+        "SELECT customer % $1, count(*) FROM orders GROUP BY ROLLUP (customer % $2, status)",
+        "SELECT DISTINCT customer + $1 FROM orders ORDER BY customer + $2 LIMIT $3",
+        'SELECT * FROM orders WHERE note = "char" $1 AND placed = pg_catalog.date $2',
+        "SELECT * FROM orders WHERE customer = ANY (ARRAY[$1, $2, $3])",
+        "SELECT * FROM generate_series($1, $2)",
+        "SELECT -$1 FROM orders",
+        "SELECT * FROM orders JOIN (VALUES ($1, $2), ($3, $4)) v (c, s) ON v.c = customer",
+        "SELECT $1 FROM orders LIMIT $2 OFFSET $3",
+        "INSERT INTO orders (id, customer) SELECT $1, customer FROM orders WHERE id = $2",
+        "UPDATE orders SET status = $1, placed = placed + $2 WHERE id = $3 RETURNING $4",
+        "DELETE FROM orders WHERE placed < now() - $1 * interval $2",
+        'DECLARE "c" NO SCROLL CURSOR WITH HOLD FOR SELECT * FROM orders WHERE customer = $1',
+        "/* a comment; */ (SELECT 1 FROM orders WHERE id = $1) -- $2, and no line's end",
+        "SELECT * FROM orders WHERE status = $3 AND customer = $7;",
+        "SELECT '%s' FROM orders WHERE status LIKE '%x' AND customer = $1",
+    ],
+)
+def test_a_normalized_query_is_planned(shop, text):
+    planned = planning.plan(shop, query(text))
+    assert isinstance(planned, Planned), planned.reason
+    assert planned.plan.total_cost > 0
+    again = planning.answered(shop.together(planned.statements))
+    assert again.total_cost == planned.plan.total_cost
+    assert shop.rows("SELECT count(*) FROM pg_prepared_statements") == [(0,)]
+
+
+def test_the_plan_is_the_generic_one_and_not_that_for_null(shop):
+    planned = planning.plan(shop, query("SELECT * FROM orders WHERE customer = $1"))
+    assert planned.plan.indexes == ("orders_customer",)
+    assert planned.plan.rows == 50
+
+
+def test_no_partition_is_left_out_by_the_nulls_in_place_of_parameters(shop):
+    planned = planning.plan(shop, query("SELECT * FROM parts WHERE day = $1"))
+    names = {str(node.relation) for node in planned.plan.walk() if node.relation}
+    assert names == {"public.parts_1", "public.parts_2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "expected"),
+    [
+        ("SELECT * FROM gone WHERE a = $1", 'relation "gone" does not exist', False),
+        ("SELECT 1; DROP TABLE orders", "2 statements in one text", False),
+        ("EXPLAIN SELECT 1", "EXPLAIN has no plan", True),
+        ("VACUUM orders", "VACUUM has no plan", True),
+        ("<insufficient privilege>", "its text is hidden from us: GRANT pg_read_all_stats", True),
+        ("SELECT 'half a", "a quote that does not end at character 8 is no SQL", False),
+        ("", "an empty text", False),
+        ("SELECT * FROM orders WHERE", "syntax error at end of input", False),
+    ],
+)
+def test_what_cannot_be_planned_is_told_by_its_id(shop, text, reason, expected):
+    result = planning.plan_all(shop, [query(text, "77"), query("SELECT $1", "78")])
+    assert [each.query.id for each in result.planned] == ["78"]
+    assert [(each.id, each.reason, each.expected) for each in result.unplanned] == [
+        ("77", reason, expected)
+    ]
+    assert result.share == (1.0 if expected else 0.5)
+
+
+def test_nothing_that_is_planned_is_run(shop):
+    for text in (
+        "DELETE FROM orders",
+        "SELECT 1) ; DELETE FROM orders; --",
+        "WITH gone AS (DELETE FROM orders RETURNING id) SELECT * FROM gone WHERE id = $1",
+        "SELECT $1; COMMIT; DELETE FROM orders",
+    ):
+        planning.plan(shop, query(text))
+    assert shop.rows("SELECT count(*) FROM orders") == [(5000,)]
+
+
+def test_a_hopeless_text_is_given_up_after_a_bounded_number_of_tries(shop):
+    text = "SELECT " + ", ".join(f"md5(${n}, ${n + 1})" for n in range(1, 200, 2))
+    result = planning.plan(shop, query(text))
+    assert isinstance(result, Unplanned)
+    assert "md5" in result.reason
+    assert result.tries <= planning.MOST_TRIES
+
+
+@pytest.mark.slow
+def test_a_megabyte_of_constants_is_planned(shop):
+    listed = ",".join(f"${number}" for number in range(1, 60_000))
+    assert isinstance(
+        planning.plan(shop, query(f"SELECT * FROM orders WHERE id IN ({listed})")), Planned
+    )
+
+
+class Away:
+    version = 150000
+
+    def rows(self, statement, parameters=()):
+        raise DatabaseAway("gone")
+
+    def together(self, statements):
+        raise DatabaseAway("gone")
+
+
+def test_a_server_that_went_away_is_no_failure_of_the_query():
+    with pytest.raises(DatabaseAway):
+        planning.plan(Away(), query("SELECT $1"))
+
+
+def texts_of(url, extension, generate, listing):
+    """The texts that pg_stat_statements keeps after all queries of a benchmark were run once."""
+    with duckdb.connect() as source:
+        source.execute(f"LOAD {extension}")
+        source.execute(f"CALL {generate}(sf = 0)")
+        tables = [row[0] for row in source.execute("SELECT sql FROM duckdb_tables()").fetchall()]
+        queries = source.execute(f"SELECT query FROM {listing}()").fetchall()
+    with psycopg.connect(url, autocommit=True) as connection:
+        for table in tables:
+            connection.execute(table.replace("DOUBLE", "double precision"))
+        connection.execute("SELECT pg_stat_statements_reset()")
+        for (text,) in queries:
+            connection.execute(text.rstrip().rstrip(";"))
+        return connection.execute(
+            "SELECT queryid::text, query FROM pg_stat_statements"
+            " JOIN pg_database d ON d.oid = dbid AND d.datname = current_database()"
+            " WHERE query NOT LIKE '%pg_stat_statements%' ORDER BY 1"
+        ).fetchall()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("extension", "generate", "listing", "least"),
+    [("tpch", "dbgen", "tpch_queries", 22), ("tpcds", "dsdgen", "tpcds_queries", 99)],
+)
+def test_the_queries_of_known_benchmarks_are_planned(
+    each_postgres, extension, generate, listing, least
+):
+    rows = texts_of(each_postgres, extension, generate, listing)
+    assert len(rows) >= least
+    with Connection(each_postgres) as database:
+        result = planning.plan_all(database, [query(text, name) for name, text in rows])
+    assert result.share >= 0.98, result.unplanned

@@ -1,0 +1,92 @@
+"""A script of SQL as a workload: where statements end, what they weigh, what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foretide.dbadvisor import sql_text, workload_file
+from foretide.dbadvisor.workload_file import BadWorkload
+
+
+def texts(script):
+    return [piece.text for piece in sql_text.split(script)]
+
+
+@pytest.mark.parametrize(
+    ("script", "statements"),
+    [
+        ("SELECT 1; SELECT 2", ["SELECT 1", "SELECT 2"]),
+        (" ;; SELECT 1;\n;", ["SELECT 1"]),
+        ("SELECT ';' , 'it''s;'; SELECT 2", ["SELECT ';' , 'it''s;'", "SELECT 2"]),
+        (r"SELECT E'\';' ; SELECT '\'; SELECT 3", [r"SELECT E'\';'", r"SELECT '\'", "SELECT 3"]),
+        ('SELECT ";" FROM a; SELECT 2', ['SELECT ";" FROM a', "SELECT 2"]),
+        ("SELECT $$;$$; SELECT $a$;$$;$a$", ["SELECT $$;$$", "SELECT $a$;$$;$a$"]),
+        ("SELECT $1,$2; SELECT a$b$c;", ["SELECT $1,$2", "SELECT a$b$c"]),
+        ("/* ; /* ; */ ; */ SELECT 1 -- ;\n; SELECT 2", ["SELECT 1 -- ;", "SELECT 2"]),
+        ("SELECT 'never closed; SELECT 2", ["SELECT 'never closed; SELECT 2"]),
+        ("SELECT $x$ never closed; SELECT 2", ["SELECT $x$ never closed; SELECT 2"]),
+        ("/* never closed; SELECT 2", []),
+        ("", []),
+    ],
+)
+def test_statements_end_where_postgresql_ends_them(script, statements):
+    assert texts(script) == statements
+
+
+@given(st.text(alphabet="aE1$'\"\\;/*-\n ()", max_size=60))
+def test_no_text_is_too_odd(script):
+    for piece in sql_text.split(script):
+        assert piece.text in script
+        sql_text.first_word(piece.text)
+
+
+def test_a_megabyte_is_split_in_linear_time():
+    assert len(texts("SELECT '" + "''" * 300_000 + "';" + "SELECT 1;" * 3)) == 4
+
+
+def test_comments_weigh_queries():
+    workload = workload_file.read(
+        "-- calls: 1200, ms: 0.5\nSELECT 1;\n"
+        "-- something else\n/* weight = 3 */\nSELECT 2;\n"
+        "SELECT 3; SELECT  3;"
+    )
+    assert [(each.text, each.calls, each.total_ms) for each in workload.queries] == [
+        ("SELECT 1", 1200, 600),
+        ("SELECT 2", 3, 3),
+        ("SELECT 3", 2, 2),
+    ]
+    assert workload.queries[0].samples == ("SELECT 1",)
+    assert workload.seconds is None
+
+
+def test_what_is_no_query_is_left_out_and_told():
+    workload = workload_file.read("\\set x 1\nBEGIN;\nSELECT 1;\nCREATE INDEX ON a (b);\n")
+    assert [each.text for each in workload.queries] == ["SELECT 1"]
+    assert workload.caveats == (
+        "1 commands of psql are left out",
+        "2 statements are no queries and left out: lines 2, 4",
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("", "no query"),
+        ("VACUUM;", "no query"),
+        ("\n-- calls: 1e\nSELECT 1", "line 3: a weight must be a number above 0, not 1e"),
+        ("-- ms: -1\nSELECT 1", "above 0"),
+        ("-- ms: 1e999\nSELECT 1", "above 0"),
+    ],
+)
+def test_a_script_that_cannot_be_used_is_refused_with_the_place(script, said):
+    with pytest.raises(BadWorkload, match=said):
+        workload_file.read(script)
+
+
+def test_ids_are_of_the_text_whatever_its_layout_and_comments():
+    one, other = (workload_file.read(f"SELECT{gap}1;") for gap in (" ", "\n  /* x */ "))
+    assert one.queries[0].id == other.queries[0].id
+
+
+def test_blanks_in_constants_tell_queries_apart():
+    assert len(workload_file.read("SELECT 'a b'; SELECT 'a  b';").queries) == 2
