@@ -80,7 +80,7 @@ class Bench:
     workload: data.Workload
     url: str
     tables: Mapping[Relation, Table]
-    columns: peers.Columns
+    columns: data.Columns
     aborted: int = 0
     chosen: dict[tuple[str, float], list[Candidate]] = field(default_factory=dict)
     calls: dict[tuple[str, float], int] = field(default_factory=dict)
