@@ -21,7 +21,7 @@ STAMP := .venv/.complete
 SIDE_BY_SIDE := -n auto --dist loadscope
 
 .PHONY: help setup binaries test-binaries demo demo-down check format test test-unit test-sandbox test-e2e \
-	coverage crds bench-reconcile bench-scaling bench-forecast bench-store bench-profiling sandbox-up sandbox-down sandbox-status clean
+	coverage crds bench-reconcile bench-scaling bench-forecast bench-store bench-profiling bench-dbadvisor sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
@@ -99,6 +99,9 @@ bench-store: $(STAMP) ## size and speed of the store
 
 bench-profiling: $(STAMP) ## cost and accuracy of profiling on known programs (25 min; as root, all of it)
 	@$(PY) benchmarks/profiling.py --json out/profiling.json
+
+bench-dbadvisor: $(STAMP) ## indexes chosen for TPC-H and TPC-DS against other ways (25 min)
+	@$(PY) benchmarks/dbadvisor.py --json out/dbadvisor.json
 
 sandbox-up: binaries ## start a sandbox that stays; NODE=1: with a real node (as root)
 	@$(PY) -m sandbox up $(if $(NODE),--node)

@@ -10,6 +10,10 @@ import duckdb
 import psycopg
 from psycopg import sql
 
+from foretide.dbadvisor.snapshot import Relation, Table
+
+Columns = Mapping[str, Mapping[Relation, frozenset[str]]]  # of each query, by table
+
 # Queries that PostgreSQL runs for minutes without indexes, whatever else is there: those that the
 # study of Kossmann and others (VLDB 2020) leaves out.
 EXCLUDED = {
@@ -67,3 +71,19 @@ def adapted(text: str) -> str:
     text = text.strip().rstrip(";")
     # Text between ROLLUP's and its own aliases is fine; sums of days are not.
     return re.sub(r"(?i)\binterval\s+(\d+)\s+(day|month|year)s?\b", r"INTERVAL '\1 \2'", text)
+
+
+def columns_of(workload: Workload, tables: Mapping[Relation, Table]) -> Columns:
+    """Of each query, the columns that it names, by table: a name is taken to speak of every table
+    that the query names, as hyrise/index_selection_evaluation does.
+    """
+    found = {}
+    for name, text in workload.queries.items():
+        words = set(re.findall(r"[a-z_0-9]+", text.lower()))
+        found[name] = {
+            relation: columns
+            for relation, table in sorted(tables.items())
+            if relation.name in words
+            and (columns := frozenset(one.name for one in table.columns) & words)
+        }
+    return found

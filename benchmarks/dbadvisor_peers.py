@@ -18,11 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
+from benchmarks.dbadvisor_data import Columns
+from foretide.dbadvisor import ddl
 from foretide.dbadvisor.candidate import Candidate
+from foretide.dbadvisor.database import Database
 from foretide.dbadvisor.snapshot import IndexKey, Relation
-from foretide.dbadvisor.whatif import Answer, WhatIf, bits
+from foretide.dbadvisor.whatif import MOST_AT_ONCE, Answer, WhatIf, bits
 
-Columns = Mapping[str, Mapping[Relation, frozenset[str]]]  # of each query, by table
 MOST_COLUMNS = 2
 LEAST_IMPROVEMENT = 1.003  # hyrise's min_cost_improvement
 DEXTER_SAVINGS = 0.5
@@ -98,6 +100,22 @@ def _indexes(table: Relation, names: Iterable[str], widths: Iterable[int]) -> se
         for width in widths
         for some in permutations(sorted(names), width)
     }
+
+
+def hypopg_sizes(database: Database, candidates: Sequence[Candidate]) -> list[float]:
+    """What HypoPG says that each would take."""
+    found: list[float] = []
+    for start in range(0, len(candidates), MOST_AT_ONCE):
+        texts = (ddl.literal(ddl.definition(one)) for one in candidates[start:][:MOST_AT_ONCE])
+        made = (
+            "SELECT hypopg_relation_size(made.indexrelid)"
+            f" FROM unnest(ARRAY[{', '.join(texts)}]::text[])"
+            " WITH ORDINALITY AS wanted (text, place),"
+            " LATERAL hypopg_create_index(wanted.text) AS made ORDER BY wanted.place"
+        )
+        rows = database.together(["SELECT hypopg_reset()", made])[1]
+        found += [float(row[0]) for row in rows]
+    return found
 
 
 def by_query_columns(

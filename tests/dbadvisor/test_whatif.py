@@ -106,8 +106,8 @@ def test_a_server_that_is_away_ends_it():
 
 
 def test_an_answer_that_is_no_plan_fails_its_query():
-    whatif = WhatIf(Server(), [Question("q", ("EXPLAIN q", "SELECT"), COLUMNS)], [])
-    whatif._database.together = lambda statements: [[], [], [], []]
+    whatif = WhatIf(Server(), [Question("q", ("EXPLAIN q",), COLUMNS)], [])
+    whatif._database.together = lambda statements: [[], [], []]
     assert whatif.cost("q", 0) is None
     assert "plan" in whatif.failed["q"]
 

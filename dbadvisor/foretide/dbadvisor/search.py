@@ -22,6 +22,7 @@ MOST_PASSES = 12
 # Greedy runs differ in how much size counts: none of these is best everywhere.
 SIZE_POWERS = (1.0, 0.6, 0.3)
 MOST_STARTS = 2
+MOST_MOVES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class Search:
         self._memory: list[dict[int, float]] = [{} for _ in queries]
         self._savings: list[list[_Saving]] = [[] for _ in queries]
         self._useful = [0] * len(queries)
+        self._moves: list[int] = []
         self._read(range(len(queries)))
 
     def learn(self, indexes: int) -> float:
@@ -115,6 +117,7 @@ class Search:
         """A set that no addition or exchange betters. With a set to start from, it alone is
         improved; otherwise what several greedy runs find is.
         """
+        self._moves = self._promising(budget)
         if start and self._bytes(start) <= budget:
             return self._improved(start, budget)
         starts = dict.fromkeys(self._filled(0, budget, power) for power in SIZE_POWERS)
@@ -154,9 +157,9 @@ class Search:
         for number, useful in enumerate(self._useful):
             for place in bits(useful):
                 self._readers.setdefault(place, []).append(number)
-        self._moves = self._find_moves()
-        self._near = {move: self._nearby(move) for move in self._moves}
-        self._gains: dict[int, dict[int, float]] = {move: {} for move in self._moves}
+        self._everything = self._find_moves()
+        self._near = {move: self._nearby(move) for move in self._everything}
+        self._gains: dict[int, dict[int, float]] = {move: {} for move in self._everything}
 
     def _related(self, savings: Iterable[_Saving]) -> int:
         """All candidates that begin as those do that saved something."""
@@ -177,15 +180,35 @@ class Search:
     def _find_moves(self) -> list[int]:
         """Single candidates, sets used together, and the same with the smallest of each family."""
         moves = {1 << place for place in self._readers}
+        smallest: dict[int, int] = {}
         for savings in self._savings:
             for saving in savings:
                 moves.add(saving.used)
                 small = 0
                 for family in bits(saving.families):
-                    places = [p for p in bits(self._members[family]) if p in self._readers]
-                    small |= 1 << min(places, key=lambda p: (self._prices[p].bytes, p))
+                    if family not in smallest:
+                        places = [p for p in bits(self._members[family]) if p in self._readers]
+                        smallest[family] = min(places, key=lambda p: (self._prices[p].bytes, p))
+                    small |= 1 << smallest[family]
                 moves.add(small)
         return sorted(moves)
+
+    def _promising(self, budget: float) -> list[int]:
+        """The moves worth trying again and again: those that would do most, alone, by each measure
+        of what size counts for.
+        """
+        gains = {}
+        for move in self._everything:
+            size = self._bytes(move)
+            if size <= budget:
+                gain = self._gain_of(move, 0)
+                if gain >= self._least * move.bit_count():
+                    gains[move] = (gain, size)
+        kept: set[int] = set()
+        for power in SIZE_POWERS:
+            ranked = sorted(gains, key=lambda one: (-gains[one][0] / gains[one][1] ** power, one))
+            kept.update(ranked[:MOST_MOVES])
+        return sorted(kept)
 
     def _nearby(self, move: int) -> int:
         """The indexes on which depends what a move gains: those of the queries that it concerns."""
