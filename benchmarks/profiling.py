@@ -44,7 +44,7 @@ from benchmarks import profiling_hotspots as hotspots  # noqa: E402
 from benchmarks import profiling_verdicts as verdicts  # noqa: E402
 from benchmarks.profiling_kill import kill_again_and_again  # noqa: E402
 from benchmarks.profiling_programs import pythons  # noqa: E402
-from benchmarks.profiling_recording import Recording, record  # noqa: E402
+from benchmarks.profiling_recording import Recording, record_together  # noqa: E402
 from benchmarks.telling import console_of_a_benchmark, show_summary, write_json  # noqa: E402
 from foretide.operator.commands.progress import Bar  # noqa: E402
 from foretide.profiling.sampler import to_packed_line  # noqa: E402
@@ -152,11 +152,11 @@ def _bound(options: argparse.Namespace, console: Console) -> Found:
     planned, left_out = bounds.plans(pythons(options.pythons), options.programs)
     made = []
     with Bar(every=30.0) as bar:
-        for number, plan in enumerate(planned):
-            bar(number, len(planned), plan.name)
-            made.append(record(plan))
-            if options.keep:
-                _keep(made[-1], options.keep)
+        for together in bounds.side_by_side(planned):
+            bar(len(made), len(planned), together[0].name)
+            made += record_together(together)
+        for recording in made if options.keep else ():
+            _keep(recording, options.keep)
     found = [bounds.told(recording) for recording in made]
     table = Table(title="What labelled programs are bound by: those that were told wrong")
     for name in ("program", "Python", "label", "told", "evidence"):
@@ -236,7 +236,7 @@ def main() -> int:
         help="labelled ones, by their beginnings",
     )
     parser.add_argument(
-        "--verdict-windows", type=int, default=18, help="of 10 s, to cut pairs from"
+        "--verdict-windows", type=int, default=16, help="of 10 s, to cut pairs from"
     )
     parser.add_argument("--kills", type=int, default=100, help="of the profiler, in a stop each")
     parser.add_argument("--jobs", type=int, default=2, help="processes that compare")

@@ -11,6 +11,8 @@ from benchmarks.profiling_recording import Plan, Recording
 from foretide.profiling.bound import Bound, bound
 
 WINDOWS, SECONDS = 1, 5.0
+# Of these classes a run uses a small part of a core.
+_LEISURELY = ("Idle", "Throttling")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,17 @@ def plans(
             Plan(program, path, version, WINDOWS, SECONDS) for version, path in pythons.items()
         ]
     return planned, left_out
+
+
+def side_by_side(planned: Sequence[Plan]) -> list[list[Plan]]:
+    """A program on all its Pythons at once where it leaves the others a core, else one by one."""
+    groups: list[list[Plan]] = []
+    for plan in planned:
+        if groups and plan.program == groups[-1][0].program and plan.program.label in _LEISURELY:
+            groups[-1].append(plan)
+        else:
+            groups.append([plan])
+    return groups
 
 
 def told(recording: Recording) -> Told:

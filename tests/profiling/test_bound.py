@@ -209,6 +209,17 @@ def test_a_writer_that_fills_its_limit_with_files_is_not_short_of_memory(window,
     assert kind(_faulting(made, container, 1)) is Kind.DISK_IO
 
 
+@pytest.mark.parametrize(
+    ("refaults", "expected"), [(9_000, Kind.MEMORY_PRESSURE), (200, Kind.DISK_IO)]
+)
+def test_reads_of_what_was_pushed_out_of_memory_are_no_slow_disk(window, waits, refaults, expected):
+    """Read by calls, not by page faults; a file that is read for the first time is not that."""
+    made = window(waits("disk", "main:1;look:3"))
+    container = Container(1, memory_limit=100, memory_events=4_000, refaults=refaults)
+    process = replace(made.process, read_bytes=10_000 * 4096)
+    assert kind(replace(made, process=process, container=container)) is expected
+
+
 def test_few_looks_are_unknown_and_say_how_many_are_needed(window, thread):
     busy = thread({"work:2": 5}, cpu=0.3, states={"running": 5})
     found = bound([window(busy, seconds=0.3, sweeps=5)])

@@ -52,6 +52,7 @@ class Limits:
     memory_stall: float = 0.1
     faults_per_second: float = 20.0
     memory_near: float = 0.85
+    read_again: float = 0.5  # of what is read from the disk
     gil_waits: float = 0.15  # of the time in which threads wanted the GIL
     gil_threads: float = 0.2  # threads that wait for it, on average
     saturated: float = 0.75
@@ -62,6 +63,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_PAGE = 4096  # bytes, of the page cache; that of arm64 may be larger, which counts too few
 # Looks at one process follow one another: less is learnt from them than from as many independent
 # ones. Kish's design effect, as measured on samples of little programs (1.7 to 2.6).
 _DESIGN_EFFECT = 2.2
@@ -80,7 +82,14 @@ def bound(windows: Sequence[Window], limits: Limits = LIMITS) -> Bound:
         found = look(windows, spent, limits)
         if found is not None:
             return found
-    return _most(spent, limits)
+    found = _most(spent, limits)
+    again = _read_again(windows)
+    if found.kind is Kind.DISK_IO and again >= limits.read_again:
+        told = f"{again:.0%} of what was read had been in memory before, and had to give way"
+        hits = sum(window.container.memory_events or 0 for window in windows)
+        evidence = (told, f"the memory limit was hit {hits:,} times", *found.evidence)
+        return Bound(Kind.MEMORY_PRESSURE, evidence, found.confidence)
+    return found
 
 
 def _throttled(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound | None:
@@ -128,6 +137,17 @@ def _memory(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound |
         sure = _lower(max(share, limits.most), spent.sweeps)
         return Bound(Kind.MEMORY_PRESSURE, evidence, sure)
     return None
+
+
+def _read_again(windows: Sequence[Window]) -> float:
+    """How much of what was read from the disk a limit of memory had pushed out (0 to 1): pages that
+    the kernel counts as refaults. Read with calls they are no page faults, and a wait for the disk
+    is all that is to be seen of them.
+    """
+    short = [window for window in windows if window.container.memory_events]
+    read = sum(window.process.read_bytes or 0 for window in short)
+    again = sum(window.container.refaults or 0 for window in short) * _PAGE
+    return min(1.0, again / read) if read else 0.0
 
 
 def _fullness(window: Window) -> float:
