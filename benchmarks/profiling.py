@@ -150,7 +150,7 @@ def _teller(console: Console) -> Callable[[str], None]:
 
 def _bound(options: argparse.Namespace, console: Console) -> Found:
     planned, left_out = bounds.plans(pythons(options.pythons), options.programs)
-    made = []
+    made: list[Recording] = []
     with Bar(every=30.0) as bar:
         for together in bounds.side_by_side(planned):
             bar(len(made), len(planned), together[0].name)
