@@ -45,14 +45,18 @@ class _Notes:
     def _windowed(self, window: exp.Window) -> None:
         parts = window.args.get("partition_by") or ()
         order = window.args.get("order")
-        keys = [(self._target(each), exp.Ordered()) for each in parts]
-        for each in order.expressions if order is not None else ():
-            keys.append((self._target(each.this), each))
-        self._ordered(keys)
+        sorted_by = order.expressions if order is not None else ()
+        upwards = exp.Ordered()
+        self._ordered(
+            [
+                *((self._target(each), upwards) for each in parts),
+                *((self._target(each.this), each) for each in sorted_by),
+            ]
+        )
 
     def _extremes(self, projections: Sequence[exp.Expr]) -> None:
         """min and max of a whole table read the ends of an index, if nothing else is wanted."""
-        found = []
+        found: list[Target] = []
         for each in projections:
             node = each.this if isinstance(each, exp.Alias) else each
             if not isinstance(node, exp.Anonymous) or len(node.expressions) != 1:
