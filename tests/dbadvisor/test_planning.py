@@ -106,6 +106,30 @@ def test_what_cannot_be_planned_is_told_by_its_id(shop, text, reason, expected):
     assert result.share == (1.0 if expected else 0.5)
 
 
+def test_names_are_looked_for_in_other_schemas_where_they_are_not_found(shop, postgres):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute('CREATE SCHEMA "My app"; CREATE TABLE "My app".orders (sku text)')
+        connection.execute('CREATE TABLE "My app".carts (sku text, n int)')
+    other = query("SELECT * FROM carts WHERE sku = $1 AND n > $2 + $3")
+    assert isinstance(planning.plan(shop, other), Unplanned)
+    planned = planning.plan(shop, other, ["My app"])
+    assert str(planned.plan.relation) == "My app.carts"
+    assert planning.answered(shop.together(planned.statements)).total_cost
+    ours = planning.plan(shop, query("SELECT customer FROM orders WHERE id = $1"), ["My app"])
+    assert str(ours.plan.relation) == "public.orders"
+    gone = planning.plan(shop, query("SELECT * FROM gone"), ["My app"])
+    assert gone.reason == 'relation "gone" does not exist'
+
+
+def test_what_we_may_not_read_is_told_with_its_remedy(shop, postgres):
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS stranger; CREATE ROLE stranger LOGIN")
+        with Connection(postgres.replace("//foretide@", "//stranger@")) as database:
+            result = planning.plan(database, query("SELECT * FROM orders WHERE id = $1"))
+        connection.execute("DROP ROLE stranger")
+    assert result.reason.startswith("permission denied for table orders: GRANT pg_read_all_data")
+
+
 def test_nothing_that_is_planned_is_run(shop):
     for text in (
         "DELETE FROM orders",

@@ -154,6 +154,9 @@ class _Maker:
             yield from self._some((key,), "finds by a prefix", pattern=key)
         for one, other in itertools.product(equal, (*equal, *ranges)):
             yield from self._some((one, other), "finds by equality")
+        for one, other in itertools.permutations(ranges[:3], 2):
+            # The second narrows what of the first is looked up in the table.
+            yield from self._some((*equal, one, other), "finds by a range, narrowed by another")
         for key in _keys(predicates, ("null",)):
             yield from self._some((key, *equal), "finds where nothing is set")
 

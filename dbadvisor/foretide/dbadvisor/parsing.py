@@ -9,17 +9,15 @@ from collections.abc import Iterable, Sequence
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from foretide.dbadvisor import conditions, expressions, normalized
+from foretide.dbadvisor import conditions, expressions, normalized, orders
 from foretide.dbadvisor.scopes import Catalog, Scope, Source, Target, folded
 from foretide.dbadvisor.snapshot import Query, Relation
-from foretide.dbadvisor.uses import Key, Occurrence, Parsed, Sorted, Unparsed
+from foretide.dbadvisor.uses import Key, Occurrence, Parsed, Unparsed
 
 # Of one query: its own text and so many of its samples are read.
 MOST_SAMPLES = 5
 # Views that read views.
 DEEPEST_VIEW = 16
-
-_AGGREGATES = ("min", "max")
 
 
 def parse_all(queries: Iterable[Query], catalog: Catalog) -> list[Parsed | Unparsed]:
@@ -135,7 +133,7 @@ class _Reading:
             self._conditions(each, scope)
         if having is not None:
             self._walk(having, scope)
-        self._wanted_orders(node, scope, outputs)
+        orders.note(node, scope, outputs, self.catalog)
         return Source(outputs)
 
     def _walk_parts(self, node: exp.Select, scope: Scope) -> None:
@@ -320,93 +318,6 @@ class _Reading:
             if occurrence is not None:
                 columns = each.this.find_all(exp.Column) if each.this is not None else ()
                 occurrence.written.update(folded(column.this) for column in columns)
-
-    def _wanted_orders(
-        self, node: exp.Select, scope: Scope, outputs: dict[str, tuple[Target, ...]]
-    ) -> None:
-        order = node.args.get("order")
-        if order is not None:
-            self._ordered(order.expressions, scope, outputs)
-        distinct = node.args.get("distinct")
-        if distinct is not None and distinct.args.get("on") is None:
-            _grouped(list(outputs.values()))
-        group = node.args.get("group")
-        if group is not None:
-            keys = [
-                self._named(each, scope, outputs)
-                for each in group.expressions
-                if not isinstance(each, exp.Rollup | exp.Cube | exp.GroupingSets)
-            ]
-            _grouped(keys)
-        for window in node.find_all(exp.Window):
-            if window.parent_select is node:
-                self._windowed(window, scope)
-        if group is None and len(node.expressions) == 1:
-            self._extreme(node.expressions[0], scope)
-
-    def _windowed(self, window: exp.Window, scope: Scope) -> None:
-        order = window.args.get("order")
-        parts = [exp.Ordered(this=each.copy()) for each in window.args.get("partition_by") or ()]
-        self._ordered([*parts, *(order.expressions if order is not None else ())], scope, {})
-
-    def _extreme(self, projection: exp.Expr, scope: Scope) -> None:
-        """min and max of a whole table read one end of an index."""
-        node = projection.this if isinstance(projection, exp.Alias) else projection
-        name = str(node.this).lower() if isinstance(node, exp.Anonymous) else ""
-        if name in _AGGREGATES and len(node.expressions) == 1:
-            for target in scope.target_of(node.expressions[0], self.catalog):
-                target.occurrence.orders.append((Sorted(target.key),))
-
-    def _ordered(
-        self,
-        keys: Sequence[exp.Expr],
-        scope: Scope,
-        outputs: dict[str, tuple[Target, ...]],
-    ) -> None:
-        """An order is of use as far as its keys are of one table."""
-        wanted: list[Sorted] = []
-        occurrence = None
-        for each in keys:
-            node = each.this if isinstance(each, exp.Ordered) else each
-            targets = self._named(node, scope, outputs)
-            if len(targets) != 1 or (occurrence or targets[0].occurrence) is not (
-                targets[0].occurrence
-            ):
-                break
-            occurrence = targets[0].occurrence
-            down = bool(each.args.get("desc"))
-            first = each.args.get("nulls_first")
-            nulls_first = down if first is None else bool(first)
-            wanted.append(Sorted(targets[0].key, down, nulls_first))
-        if occurrence is not None and wanted:
-            occurrence.orders.append(tuple(wanted))
-
-    def _named(
-        self, node: exp.Expr, scope: Scope, outputs: dict[str, tuple[Target, ...]]
-    ) -> tuple[Target, ...]:
-        """What a key of ORDER BY or GROUP BY is: an output by its number or name, or else what it
-        says.
-        """
-        node = expressions.bare(node)
-        if isinstance(node, exp.Literal) and not node.is_string:
-            places = list(outputs.values())
-            number = int(node.this) if str(node.this).isdigit() else 0
-            return places[number - 1] if 0 < number <= len(places) else ()
-        if isinstance(node, exp.Column) and not node.args.get("table"):
-            name = folded(node.this)
-            if name in outputs:
-                return outputs[name]
-        return scope.target_of(node, self.catalog)
-
-
-def _grouped(keys: Sequence[tuple[Target, ...]]) -> None:
-    """Keys are of use when all are of one table."""
-    if not keys or any(len(targets) != 1 for targets in keys):
-        return
-    occurrence = keys[0][0].occurrence
-    if all(targets[0].occurrence is occurrence for targets in keys):
-        found: dict[Key, None] = dict.fromkeys(targets[0].key for targets in keys)
-        occurrence.groups.append(tuple(found))
 
 
 def _all_of(source: Source) -> dict[str, tuple[Target, ...]]:

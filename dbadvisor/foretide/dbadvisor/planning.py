@@ -10,12 +10,13 @@ a text that breaks out of EXPLAIN would be run. Nothing that is planned here is.
 import bisect
 import contextlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from foretide.dbadvisor import normalized, plan_tree, repairing
 from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError, Row
+from foretide.dbadvisor.ddl import quoted
 from foretide.dbadvisor.plan_tree import Node
 from foretide.dbadvisor.repairing import Draft
 from foretide.dbadvisor.snapshot import Query
@@ -25,6 +26,8 @@ PLANNABLE = frozenset({"select", "insert", "update", "delete", "with", "values",
 MOST_TRIES = 80
 HIDDEN = "<insufficient privilege>"
 NO_PERMISSION = "42501"
+# Of a table, a function or operator, a type, a schema.
+NOT_FOUND = frozenset({"42P01", "42883", "42704", "3F000"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +69,25 @@ class Plans:
         return len(self.planned) / total if total else None
 
 
-def plan_all(database: Database, queries: Iterable[Query]) -> Plans:
-    """Plans each query; one that cannot be planned stops no other.
+def plan_all(database: Database, queries: Iterable[Query], schemas: Iterable[str] = ()) -> Plans:
+    """Plans each query; one that cannot be planned stops no other. `schemas` as in `plan`.
 
     Raises:
         DatabaseAway: the server does not answer.
     """
-    results = [plan(database, query) for query in queries]
+    others = tuple(schemas)
+    results = [plan(database, query, others) for query in queries]
     return Plans(
         tuple(each for each in results if isinstance(each, Planned)),
         tuple(each for each in results if isinstance(each, Unplanned)),
     )
 
 
-def plan(database: Database, query: Query) -> Planned | Unplanned:
+def plan(database: Database, query: Query, schemas: Sequence[str] = ()) -> Planned | Unplanned:
     """The generic plan of one query, its text repaired where the server refuses it.
+
+    Those who sent it may look for names in other schemas than we do: what is not found is looked
+    for in `schemas`, too.
 
     Raises:
         DatabaseAway: the server does not answer.
@@ -95,24 +102,32 @@ def plan(database: Database, query: Query) -> Planned | Unplanned:
     first = normalized.first_word(draft.words)
     if first not in PLANNABLE:
         return Unplanned(query.id, f"{first.upper()[:30]} has no plan", True)
-    return _Attempts(database, query).repaired(draft)
+    return _Attempts(database, query, schemas).repaired(draft)
 
 
 def explaining(
-    text: str, parameters: int, *, verbose: bool = False, pruning: bool = True
+    text: str,
+    parameters: int,
+    *,
+    verbose: bool = False,
+    pruning: bool = True,
+    schemas: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """The statements that plan a text with `$1` to `$parameters`; for `Database.together`.
 
     `verbose`: with the schemas of tables. `pruning`: whether partitions may be left out when the
-    plan starts, by the NULLs that it is given.
+    plan starts, by the NULLs that it is given. `schemas`: where names are looked for, too.
     """
     explain = "EXPLAIN (FORMAT JSON, VERBOSE)" if verbose else "EXPLAIN (FORMAT JSON)"
+    path = ", ".join(['"$user"', "public", *map(quoted, schemas)])
+    found = (f"SET LOCAL search_path = {path}",) if schemas else ()
     if not parameters:
-        return (f"{explain} {text}",)
+        return (*found, f"{explain} {text}")
     # Prepared statements outlive a transaction that is rolled back: no two may meet.
     name = f"foretide_{uuid.uuid4().hex}"
     nulls = ", ".join(["NULL"] * parameters)
     return (
+        *found,
         "SET LOCAL plan_cache_mode = force_generic_plan",
         *(() if pruning else ("SET LOCAL enable_partition_pruning = off",)),
         f"PREPARE {name} AS {text}",
@@ -143,14 +158,23 @@ class _Refusal(NamedTuple):
 class _Attempts:
     """Tries of one query."""
 
-    def __init__(self, database: Database, query: Query) -> None:
+    def __init__(self, database: Database, query: Query, schemas: Sequence[str]) -> None:
         self._database = database
         self._query = query
         self._tries = 0
+        self._others = schemas
+        self._schemas: Sequence[str] = ()
 
     def repaired(self, draft: Draft) -> Planned | Unplanned:
         """Follows the first repair that gets farther, then looks at the next error."""
         result = self._once(draft)
+        if isinstance(result, _Refusal) and result.error.code in NOT_FOUND and self._others:
+            self._schemas = self._others
+            again = self._once(draft)
+            if isinstance(again, _Refusal) and again.error.code == result.error.code:
+                self._schemas = ()
+            else:
+                result = again
         seen = {draft}
         while isinstance(result, _Refusal):
             following = self._farther(draft, result, seen)
@@ -186,12 +210,14 @@ class _Attempts:
             return _Refusal(error, _place(error.position, starts))
         except plan_tree.NoPlan as error:
             return _Refusal(DatabaseError(str(error)), None)
-        statements = explaining(text, count, pruning=whole)
+        statements = explaining(text, count, pruning=whole, schemas=self._schemas)
         return Planned(self._query, text, count, statements, node, self._tries)
 
     def _explained(self, text: str, parameters: int, *, pruning: bool) -> Node:
         """Positions of errors are those in `text`, from 1."""
-        statements = explaining(text, parameters, verbose=True, pruning=pruning)
+        statements = explaining(
+            text, parameters, verbose=True, pruning=pruning, schemas=self._schemas
+        )
         try:
             return answered(self._database.together(statements))
         except DatabaseAway:

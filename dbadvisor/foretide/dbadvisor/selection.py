@@ -17,7 +17,9 @@ from foretide.dbadvisor.search import LEAST_GAIN, Search, Weighed
 from foretide.dbadvisor.whatif import Costs, bits
 
 MOST_PEELS = 6
-MOST_ROUNDS = 8
+# Of the sets that were used together, how many are also asked about index by index.
+MOST_TAKEN_APART = 3
+MOST_ROUNDS = 12
 # The first sets of indexes that were used together are also asked about without each one.
 MOST_DISSECTED = 2
 MOST_TOGETHER = 6
@@ -69,7 +71,7 @@ def explore(costs: Costs, weights: Mapping[str, float]) -> list[str]:
         sets = _peel(costs, query, base - least / weights[query])
         if sets:
             helped.append(query)
-        for used in sets:
+        for used in sets[:MOST_TAKEN_APART]:
             if used.bit_count() > 1:
                 for place in bits(used):
                     costs.cost(query, 1 << place)
