@@ -42,6 +42,17 @@ def postgres(postgres_server):
         yield url
 
 
+@pytest.fixture(scope="module")
+def postgres_of_module(postgres_server):
+    """The DSN of an empty database of PostgreSQL 15 for the tests of a module.
+
+    It can be made twice: tests side by side are shared out by what stands before "::" in their
+    names, and casts in parameters have it, too.
+    """
+    with _fresh(postgres_server, "template1") as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def servers():
     """Starts a server of a major version, once: `servers(17)`. pg_stat_statements is loaded."""

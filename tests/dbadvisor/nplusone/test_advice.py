@@ -37,10 +37,8 @@ def test_what_is_no_n_plus_one_and_what_cannot_be_rewritten_has_no_batch():
 
 
 @pytest.fixture(scope="module")
-def books(postgres_server):
-    with psycopg.connect(postgres_server.url(), autocommit=True) as owner:
-        owner.execute("CREATE DATABASE books")
-    with psycopg.connect(postgres_server.url("books"), autocommit=True) as owner:
+def books(postgres_of_module):
+    with psycopg.connect(postgres_of_module, autocommit=True) as owner:
         owner.execute("CREATE TABLE book (id int, author_id int, kind text, price numeric)")
         owner.execute(
             "INSERT INTO book SELECT n, n % 150, 'k' || n % 3, n FROM generate_series(1, 900) n"
@@ -49,7 +47,7 @@ def books(postgres_server):
         owner.execute("CREATE TABLE empty (author_id int)")
         owner.execute("CREATE FUNCTION own(int) RETURNS int LANGUAGE sql AS 'SELECT $1'")
         owner.execute("ANALYZE")
-    return postgres_server.url("books")
+    return postgres_of_module
 
 
 @pytest.mark.postgres

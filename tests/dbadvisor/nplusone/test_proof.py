@@ -33,13 +33,11 @@ NUMBERS = [*map(str, range(0, 95, 4)), "007", None, "123456"]
 
 
 @pytest.fixture(scope="module")
-def library(postgres_server):
+def library(postgres_of_module):
     """The DSN of a database that all tests read, as none of them can change it."""
-    with psycopg.connect(postgres_server.url(), autocommit=True) as owner:
-        owner.execute("CREATE DATABASE library")
-    with psycopg.connect(postgres_server.url("library"), autocommit=True) as owner:
+    with psycopg.connect(postgres_of_module, autocommit=True) as owner:
         owner.execute(SCHEMA)
-    return postgres_server.url("library")
+    return postgres_of_module
 
 
 @pytest.fixture
