@@ -143,6 +143,18 @@ def test_a_renamed_function_is_cost_that_moved(record):
     assert shift.ancestor.name == "main"
 
 
+def test_a_renamed_function_is_no_fix_where_samples_are_few(record):
+    """As on a machine that has no time to spare: less than a sample a second."""
+    renamed = {path.replace("hot", "boiling"): cost for path, cost in USUAL.items()}
+    found = [
+        compare(record(USUAL, 6, seed=seed, rate=1.0), record(renamed, 6, seed=50 + seed, rate=1.0))
+        for seed in range(10)
+    ]
+    assert {one.verdict for one in found} == {Verdict.INSUFFICIENT_DATA}
+    assert all("samples that used the CPU, 100 are needed" in one.reason for one in found)
+    assert all(20 <= one.missing <= 90 for one in found)
+
+
 def test_an_entry_point_under_another_name_hides_no_fix(record):
     other = {path.replace("main", "start"): cost for path, cost in FASTER.items()}
     found = compare(record(USUAL), record(other, seed=1))

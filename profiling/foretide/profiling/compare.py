@@ -13,6 +13,7 @@ from math import ceil
 import numpy as np
 
 from .comparison import Change, Comparison, Latency, Shift, Verdict
+from .hotspots import LEAST_SAMPLES
 from .measuring import Measured, measure, units_of
 from .permutation import least_p
 from .units import Path, Unit, parts_of
@@ -64,8 +65,10 @@ def compare(
         raise ValueError("the numbers of requests must be positive")
     seconds = (sum(one.seconds for one in before), sum(one.seconds for one in after))
     first, second = parts_of(before), parts_of(after)
-    found = _judge(first, second, requests, seconds, function, rules)
-    found = _gone_away(found, first, second, rules)
+    found = _lacking_samples(first, second, seconds, rules)
+    if found is None:
+        found = _judge(first, second, requests, seconds, function, rules)
+        found = _gone_away(found, first, second, rules)
     found = replace(
         found, seconds_before=seconds[0], seconds_after=seconds[1], latencies=tuple(latencies)
     )
@@ -120,6 +123,31 @@ def _lacking(
         units_before=len(first),
         units_after=len(second),
         missing=missing,
+    )
+
+
+def _lacking_samples(
+    first: Sequence[Unit], second: Sequence[Unit], seconds: tuple[float, float], rules: Rules
+) -> Comparison | None:
+    """Too few samples of threads at work for any verdict, where there is something to compare.
+
+    On which scale most of the program costs what it did cannot be told from a few dozen samples,
+    and a function that was renamed is then one that is gone.
+    """
+    if _lacking(first, second, seconds, rules) is not None:
+        return None  # which says so itself
+    counts = [sum(unit.samples for unit in side) for side in (first, second)]
+    few = min(counts)
+    if few >= LEAST_SAMPLES:
+        return None
+    at = counts.index(few)
+    return Comparison(
+        Verdict.INSUFFICIENT_DATA,
+        f"{('BEFORE', 'AFTER')[at]} has {few:.0f} samples that used the CPU, "
+        f"{LEAST_SAMPLES} are needed",
+        units_before=len(first),
+        units_after=len(second),
+        missing=float(ceil(seconds[at] * (LEAST_SAMPLES / few - 1))) if few > 0 else None,
     )
 
 
