@@ -22,7 +22,7 @@ MOST_PASSES = 12
 # Greedy runs differ in how much size counts: none of these is best everywhere.
 SIZE_POWERS = (1.0, 0.6, 0.3)
 MOST_STARTS = 2
-MOST_MOVES = 60
+MOST_MOVES = 120
 
 
 @dataclass(frozen=True, slots=True)
