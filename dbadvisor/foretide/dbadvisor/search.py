@@ -22,7 +22,7 @@ MOST_PASSES = 12
 # Greedy runs differ in how much size counts: none of these is best everywhere.
 SIZE_POWERS = (1.0, 0.6, 0.3)
 MOST_STARTS = 2
-MOST_MOVES = 250
+MOST_MOVES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +194,9 @@ class Search:
         return sorted(moves)
 
     def _promising(self, budget: float) -> list[int]:
-        """The moves worth trying again and again: those that would do most, alone, by each measure
-        of what size counts for.
+        """The moves worth trying again and again: all single candidates that would do anything, and
+        the sets that would do most, by each measure of what size counts for. Of sets there are
+        thousands, most of them much alike.
         """
         gains = {}
         for move in self._everything:
@@ -204,9 +205,12 @@ class Search:
                 gain = self._gain_of(move, 0)
                 if gain >= self._least * move.bit_count():
                     gains[move] = (gain, size)
-        kept: set[int] = set()
+        kept = {move for move in gains if move.bit_count() == 1}
+        together = [move for move in gains if move.bit_count() > 1]
         for power in SIZE_POWERS:
-            ranked = sorted(gains, key=lambda one: (-gains[one][0] / gains[one][1] ** power, one))
+            ranked = sorted(
+                together, key=lambda one: (-gains[one][0] / gains[one][1] ** power, one)
+            )
             kept.update(ranked[:MOST_MOVES])
         return sorted(kept)
 
