@@ -1,7 +1,8 @@
 """Look-ups that follow a parent: counted within a transaction, a session, or a pool of sessions."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from bisect import bisect
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -27,56 +28,54 @@ class Burst:
         return [call.parameters for call in self.calls]
 
 
-def in_sessions(
-    events: Sequence[Event], parent: str, child: str, pause: float | None
-) -> list[Burst]:
-    """Bursts among statements that were sent one after the other: from each parent to the next.
-    With `pause`, what comes after a silence that long belongs to no burst. A parent without
-    look-ups is a burst of none.
+class Group:
+    """Executions in the order of time, of one transaction, session or pool, by statement.
+
+    A silence longer than `pause` seconds, if given, parts them.
     """
+
+    def __init__(self, events: Sequence[Event], pause: float | None = None) -> None:
+        self.events = events
+        self.places: dict[str, list[int]] = defaultdict(list)
+        self.parts: list[int] = []
+        part, last = 0, float("-inf")
+        for place, event in enumerate(events):
+            if pause is not None and self.parts and event.at - last > pause:
+                part += 1
+            self.places[event.statement.fingerprint].append(place)
+            self.parts.append(part)
+            last = max(last, event.end)
+
+    def count(self, name: str) -> int:
+        """How often a statement was executed."""
+        return len(self.places.get(name, ()))
+
+
+def in_sessions(group: Group, parent: str, child: str) -> list[Burst]:
+    """Bursts among statements that were sent one after the other: from each parent to the next, or
+    to a silence. A parent without look-ups is a burst of none.
+    """
+    calls = group.places.get(child, [])
+    starts = group.places.get(parent, [])
     found = []
-    start: Event | None = None
-    calls: list[Event] = []
-    between: list[str] = []
-    last = 0.0
-
-    def close() -> None:
-        if start is not None:
-            wait = calls[0].at - start.end if calls else 0.0
-            found.append(Burst(1, tuple(calls), wait, _purity(between, child)))
-
-    for event in events:
-        name = event.statement.fingerprint
-        if start is not None and pause is not None and event.at - last > pause:
-            close()
-            start = None
-        if name == parent:
-            close()
-            start, calls, between = event, [], []
-        elif start is not None:
-            if name == child:
-                calls.append(event)
-            if calls:
-                between.append(name)
-        last = max(last, event.end)
-    close()
+    for number, start in enumerate(starts):
+        end = starts[number + 1] if number + 1 < len(starts) else len(group.events)
+        some = calls[bisect(calls, start) : bisect(calls, end)]
+        some = [place for place in some if group.parts[place] == group.parts[start]]
+        wait = group.events[some[0]].at - group.events[start].end if some else 0.0
+        mine = tuple(group.events[place] for place in some)
+        found.append(Burst(1, mine, wait, _purity(group, some)))
     return found
 
 
-def in_pool(
-    events: Iterable[Event], parent: str, child: str, longest: float
-) -> tuple[list[Burst], int]:
-    """Bursts among statements that took any session of a pool, and how many look-ups there are in
-    all. Several clients at once are one burst with several parents; it counts only if a parent
-    began it.
+def in_pool(group: Group, parent: str, child: str, longest: float) -> list[Burst]:
+    """Bursts among statements that took any session of a pool. Several clients at once are one
+    burst with several parents; it counts only if a parent began it.
     """
-    mine = sorted(
-        (each for each in events if each.statement.fingerprint in (parent, child)),
-        key=lambda each: each.at,
-    )
-    total = sum(each.statement.fingerprint == child for each in mine)
+    places = sorted(group.places.get(parent, []) + group.places.get(child, []))
+    mine = [group.events[place] for place in places]
     if len(mine) < 2:
-        return [], total
+        return []
     gaps = [max(0.0, after.at - before.end) for before, after in pairwise(mine)]
     # Logs have milliseconds.
     pause = min(longest, max(0.005, 6 * median(gaps)))
@@ -86,21 +85,20 @@ def in_pool(
             groups.append([])
         groups[-1].append(each)
     found = []
-    for group in groups:
-        if group[0].statement.fingerprint != parent:
+    for some in groups:
+        if some[0].statement.fingerprint != parent:
             continue
-        calls = tuple(each for each in group if each.statement.fingerprint == child)
+        calls = tuple(each for each in some if each.statement.fingerprint == child)
         if calls:
-            found.append(Burst(len(group) - len(calls), calls, calls[0].at - group[0].end))
-    return found, total
+            found.append(Burst(len(some) - len(calls), calls, calls[0].at - some[0].end))
+    return found
 
 
-def _purity(between: list[str], child: str) -> float:
-    """What comes after the last look-up is not between two of them."""
-    if not between:
+def _purity(group: Group, calls: Sequence[int]) -> float:
+    """Of what lies between the first and the last of `calls`."""
+    if len(calls) < 3:
         return 1.0
-    while between and between[-1] != child:
-        between.pop()
-    counted = Counter(between)
-    often = counted[child] / 2
+    between = group.events[calls[0] : calls[-1] + 1]
+    counted = Counter(event.statement.fingerprint for event in between)
+    often = len(calls) / 2
     return sum(count for count in counted.values() if count >= often) / len(between)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from foretide.dbadvisor.nplusone.bursts import Burst, in_pool, in_sessions
+from foretide.dbadvisor.nplusone.bursts import Burst, Group, in_pool, in_sessions
 from foretide.dbadvisor.nplusone.events import Event
 from foretide.dbadvisor.nplusone.findings import THRESHOLDS, Finding, Kind, Thresholds
 from foretide.dbadvisor.nplusone.links import Link, links
@@ -55,6 +55,7 @@ class _Seen:
         ordered = sorted(events, key=lambda event: event.at)
         # In the extended protocol a statement by itself has a transaction's number, too.
         sizes = Counter((event.session, event.transaction) for event in ordered)
+        self._parted: dict[_Level, list[Group]] = {}
         self.texts: dict[str, str] = {}
         self.transactions: dict[tuple[str, str], list[Event]] = defaultdict(list)
         self.sessions: dict[str, list[Event]] = defaultdict(list)
@@ -87,6 +88,13 @@ class _Seen:
             return [self.transactions[name] for name in sorted(self.transactions)]
         by = self.sessions if level is _Level.SESSION else self.pools
         return [by[name] for name in sorted(by)]
+
+    def parted(self, level: _Level, pause: float) -> list[Group]:
+        """The groups of a level, parted by silence where these are sessions."""
+        if level not in self._parted:
+            silence = pause if level is _Level.SESSION else None
+            self._parted[level] = [Group(group, silence) for group in self.groups(level)]
+        return self._parted[level]
 
 
 def detect(
@@ -187,15 +195,13 @@ def _pair(
 ) -> _Pair | None:
     bursts: list[Burst] = []
     total = 0
-    for group in seen.groups(level):
+    for group in seen.parted(level, thresholds.pause):
+        total += group.count(child)
         if level is _Level.POOL:
-            some, count = in_pool(group, parent, child, thresholds.pooled_pause)
+            some = in_pool(group, parent, child, thresholds.pooled_pause)
         else:
-            pause = thresholds.pause if level is _Level.SESSION else None
-            some = in_sessions(group, parent, child, pause)
-            count = sum(event.statement.fingerprint == child for event in group)
+            some = in_sessions(group, parent, child)
         bursts += some
-        total += count
     if not any(burst.calls for burst in bursts):
         return None
     return _Pair(level, parent, child, link, tuple(bursts), total)
