@@ -28,7 +28,7 @@ def text(window, thread):
 
 def test_it_says_how_much_was_used(text):
     assert "python shop.py, Python 3.12.1" in text
-    assert "CPU: 19.5 s, 0.65 cores, of it 1.5 s in threads without Python" in text
+    assert "CPU: 19.5 s, 0.65 cores, of it 1.5 s in threads without Python, or gone" in text
 
 
 def test_it_ranks_with_interval_and_code(text):

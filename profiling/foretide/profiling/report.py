@@ -100,7 +100,8 @@ def introduction(profile: Profile) -> str:
     if profile.unit is Unit.SECONDS and profile.seconds and used > 0:
         text = f"CPU: {amount(used)}, {used / profile.seconds:.2f} cores"
         if profile.native_cpu_seconds > _FEW * used:
-            text += f", of it {amount(profile.native_cpu_seconds)} in threads without Python"
+            unseen = "threads without Python, or gone before they were seen"
+            text += f", of it {amount(profile.native_cpu_seconds)} in {unseen}"
         lines.append(text)
     return "\n".join(lines)
 

@@ -51,6 +51,25 @@ def test_window_tells_what_each_thread_did(window):
     assert window.overhead.sampler_rss > 1_000_000
 
 
+def test_cpu_time_of_threads_that_nobody_saw_is_counted(run):
+    """A server that starts a thread for each request: most come and go between two looks."""
+    program = run(
+        """
+        import threading
+        print("ready", flush=True)
+        while True:
+            thread = threading.Thread(target=sum, args=(range(50_000),))
+            thread.start()
+            thread.join()
+        """
+    )
+    (window,) = sample(program.pid, seconds=1.0, windows=1, budget=GENEROUS)
+    process = window.process
+    whole = process.user_seconds + process.system_seconds
+    assert sum(thread.cpu_seconds for thread in window.threads) < 0.9 * whole
+    assert process.cpu_seconds == pytest.approx(whole)
+
+
 def test_lines_that_work_are_told_from_lines_that_sleep(window):
     seen = {}
     for each in window.samples:
