@@ -1,8 +1,14 @@
 """Debian's packages, installed without questions."""
 
+import fcntl
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+
+# Tests side by side install different things: one after the other, or apt-get refuses.
+_LOCK = Path(tempfile.gettempdir()) / "foretide-apt.lock"
 
 
 def install(packages: Sequence[str], path: str | None = None) -> str | None:
@@ -12,14 +18,17 @@ def install(packages: Sequence[str], path: str | None = None) -> str | None:
     some may be there all the same.
     """
     wanted = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    failed = _run(wanted, path)
-    if failed and _run(["apt-get", "update"], path) is None:
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         failed = _run(wanted, path)
+        if failed and _run(["apt-get", "update"], path) is None:
+            failed = _run(wanted, path)
     return failed
 
 
 def _run(command: Sequence[str], path: str | None) -> str | None:
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # At this level the servers of packages are not started.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     if path is not None:
         environment["PATH"] = path
     done = subprocess.run(

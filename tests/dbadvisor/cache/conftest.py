@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from foretide.dbadvisor.cache import AsyncCache, Cache, install
+from sandbox import apt
 from sandbox.process import wait_until
 
 
@@ -63,9 +64,7 @@ async def make_async_cache():
 def redis_program():
     """Where redis-server is; Debian's is installed where this is root."""
     if shutil.which("redis-server") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", "redis-server"]
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        subprocess.run(install, env=environment, capture_output=True, timeout=300, check=False)
+        apt.install(["redis-server"])
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed: apt-get install redis-server")
