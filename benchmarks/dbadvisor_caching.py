@@ -8,13 +8,16 @@ read and change, in an hour that the projection has not seen.
 import argparse
 import bisect
 import itertools
-import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.telling import write_json
 from foretide.dbadvisor.cache_replay import Moment, replay
 from foretide.dbadvisor.caching import MOST_UNCERTAIN
 from foretide.dbadvisor.hit_rate import bounds, estimated, lifetime
@@ -124,7 +127,7 @@ def main() -> None:
     found = measure(options.seed)
     print(f"worst: {max(found.values()):.1f} points")
     if options.json is not None:
-        options.json.write_text(json.dumps({"cache_hit_error_pp": found}, indent=2) + "\n")
+        write_json({"cache_hit_error_pp": found}, options.json)
 
 
 if __name__ == "__main__":

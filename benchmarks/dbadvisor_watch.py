@@ -17,7 +17,6 @@ Fields of the JSON:
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -28,6 +27,7 @@ import psycopg
 # For `python benchmarks/dbadvisor_watch.py`, which puts only this folder on the path.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.telling import write_json
 from foretide.dbadvisor.collecting import Collector
 from foretide.dbadvisor.connection import Connection
 from sandbox.postgres import running
@@ -157,8 +157,7 @@ def main() -> int:
     for name, figure in figures.items():
         print(f"{name:24}{figure:10.3f}")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, options.json)
     return 0
 
 

@@ -22,6 +22,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.nplusone_load import SCHEMA  # noqa: E402
+from benchmarks.telling import write_json  # noqa: E402
 from foretide.dbadvisor.connection import Connection  # noqa: E402
 from foretide.dbadvisor.nplusone.detecting import detect  # noqa: E402
 from foretide.dbadvisor.nplusone.events import Event, event  # noqa: E402
@@ -255,8 +256,7 @@ def main() -> int:
     for name, value in found.items():
         print(f"{name:24} {value}")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        write_json(found, options.json)
     return 0
 
 
