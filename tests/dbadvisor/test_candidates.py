@@ -231,6 +231,7 @@ TEXTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_postgres_takes_every_candidate_and_knows_it_again(postgres):
     with psycopg.connect(postgres, autocommit=True) as connection:

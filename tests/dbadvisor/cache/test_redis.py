@@ -85,6 +85,7 @@ def test_an_answer_is_gone_after_its_ttl(backend, until):
     until(lambda: drive(backend().get(b"k")) is None, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_without_redis_everything_is_asked_of_the_database(
     shop, connect, make_cache, own_redis, until

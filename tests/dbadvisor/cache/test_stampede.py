@@ -77,6 +77,7 @@ def test_who_waits_for_a_load_that_fails_does_it_again(shop, connect, make_cache
     assert [type(error) for error in failed] == [psycopg.errors.DivisionByZero] * 4
 
 
+@pytest.mark.slow
 def test_who_comes_after_a_commit_is_not_given_a_load_that_began_before_it(
     shop, connect, make_cache, until
 ):

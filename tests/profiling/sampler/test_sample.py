@@ -51,6 +51,7 @@ def test_window_tells_what_each_thread_did(window):
     assert window.overhead.sampler_rss > 1_000_000
 
 
+@pytest.mark.slow
 def test_cpu_time_of_threads_that_nobody_saw_is_counted(run):
     """A server that starts a thread for each request: most come and go between two looks."""
     program = run(
