@@ -70,7 +70,7 @@ test: test-binaries ## all tests, with coverage (about 25 min on 2 cores once th
 	exit $$failed
 
 # Those in tests/e2e all need the sandbox: to import them takes time, too.
-test-unit: $(STAMP) ## fast tests: no cluster, no network (under a minute on 2 cores)
+test-unit: $(STAMP) ## fast tests: no cluster, no network (a minute and a half on 2 cores)
 	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox and not slow" --ignore tests/e2e
 
 test-sandbox: test-binaries ## tests of the sandbox itself
@@ -100,7 +100,7 @@ bench-store: $(STAMP) ## size and speed of the store
 bench-profiling: $(STAMP) ## cost and accuracy of profiling on known programs (25 min; as root, all of it)
 	@$(PY) benchmarks/profiling.py --json out/profiling.json
 
-bench-dbadvisor: $(STAMP) ## indexes chosen for TPC-H and TPC-DS against other ways (25 min)
+bench-dbadvisor: $(STAMP) ## indexes chosen for TPC-H and TPC-DS against other ways
 	@$(PY) benchmarks/dbadvisor.py --json out/dbadvisor.json
 
 sandbox-up: binaries ## start a sandbox that stays; NODE=1: with a real node (as root)

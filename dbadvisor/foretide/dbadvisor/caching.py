@@ -22,7 +22,7 @@ from foretide.dbadvisor.writes import write_rates
 
 TTLS = (1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)  # s
 # What the cache itself takes, ms: an empty query to know of changes; a transaction of its own with
-# a look at its locks. Measured on loopback; a network adds its round trips, one and three.
+# a look at its locks. Estimates for loopback; a network adds its round trips, one and three.
 HIT_MS = 0.1
 MISS_MS = 0.6
 SLACK = 0.05  # a TTL that saves so much less than the best is taken for its fresher answers
