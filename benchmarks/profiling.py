@@ -10,8 +10,10 @@ or a limit of memory need root and control groups, and are left out, and told, w
 planted hotspot costs the programs know by their own clocks.
 
 Fields of the JSON's `summary`, beside `bars`:
-  stopped_pct           the target stands still, by the scheduler's account of one busy thread, less
-                        what it does without a sampler (`stopped_pct_without`: others' machines do)
+  stopped_pct           the target stands still for a tracer, by the kernel's scheduling events (as
+                        root, with tracefs); elsewhere the share of time in which its busy thread is
+                        off the cores (`off_core_pct`), less what it is so without a sampler
+                        (`off_core_pct_without`: others' virtual machines do that)
   stopped_pct_threads   the same of 16 threads with stacks 40 deep, as the sampler measures it
   sampler_cores         CPU of sampler and py-spy, from start to end; one busy thread
   sampler_rss_mb        their proportional memory, at its peak
@@ -101,10 +103,13 @@ def _cost(made: list[Recording]) -> dict[str, float]:
         if not recording.usable:
             continue
         told = _cost_of(recording)
-        if recording.stopped_before is not None and recording.stopped is not None:
-            found["stopped_pct"] = max(0.0, told["stopped_pct"] - told["stopped_pct_without"])
+        if recording.off_core_before is not None and recording.off_core is not None:
+            added = max(0.0, told["off_core_pct"] - told["off_core_pct_without"])
+            traced = told["stopped_pct"]
+            found["stopped_pct"] = added if traced is None else traced
             found["stopped_pct_by_sampler"] = told["stopped_pct_by_sampler"]
-            found["stopped_pct_without"] = told["stopped_pct_without"]
+            found["off_core_pct"] = told["off_core_pct"]
+            found["off_core_pct_without"] = told["off_core_pct_without"]
             found["sampler_cores"] = told["cores"]
             found["sampler_rss_mb"] = told["rss_mb"]
         if recording.plan.program.variant == "threads":
@@ -128,7 +133,8 @@ def _cost_of(recording: Recording) -> dict[str, Any]:
         "program": recording.plan.program.name,
         "python": recording.plan.version,
         "stopped_pct": None if recording.stopped is None else 100 * recording.stopped,
-        "stopped_pct_without": 100 * (recording.stopped_before or 0.0),
+        "off_core_pct": None if recording.off_core is None else 100 * recording.off_core,
+        "off_core_pct_without": 100 * (recording.off_core_before or 0.0),
         "stopped_pct_by_sampler": 100 * told / (sum(length for _, length in shares) or 1.0),
         "cores": recording.cores,
         "cores_of_windows": of_windows / seconds,

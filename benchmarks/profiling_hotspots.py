@@ -1,6 +1,6 @@
 """How far shares and CPU seconds of planted hotspots are from what the programs have booked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -20,14 +20,17 @@ HOTSPOTS: Mapping[str, str] = {
     "library": "packing",
     "threads": "hot",
 }
-# Windows of each recording. At 15 samples a second, chance alone may do a point to a share of 40 %
-# (its standard error) with two thousand samples at work, for which a program that works a fifth of
-# its time needs ten minutes. 16 threads so deep give a few dozen a minute at any rate that the
-# budget allows: their error stands beside.
-ALONE: Mapping[str, int] = {"share40": 7}  # what the sampler costs is measured here
-# Then these, one after the other in each lane, and the lanes at the same time: on two cores they
-# leave each other time enough.
-LANES: Sequence[Mapping[str, int]] = ({"brief": 42}, {"sleepy": 42}, {"share40": 20, "library": 20})
+# Programs and windows of each recording. At 15 samples a second, chance alone may do a point to a
+# share of 40 % (its standard error) with two thousand samples at work, for which a program that
+# works a sixth of its time needs a quarter of an hour. 16 threads so deep give a few dozen a minute
+# at any rate that the budget allows: their error stands beside.
+ALONE: Mapping[str, int] = {"share40": 16}  # what the sampler costs is measured here
+# Then these rounds of programs at once, which leave a core to the samplers, so that none waits for
+# one and takes fewer samples for it.
+ROUNDS: Sequence[Sequence[tuple[str, int]]] = (
+    (("brief", 28), ("brief", 28), ("sleepy", 28)),
+    (("brief", 16), ("library", 16)),
+)
 LAST: Mapping[str, int] = {"threads": 4}  # want all cores
 SECONDS = 10.0
 MANY_THREADS = "threads"
@@ -65,10 +68,10 @@ class Error:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What is recorded: alone, in lanes side by side, and alone again."""
+    """What is recorded: each alone, in rounds of several at once, and each alone again."""
 
     alone: Sequence[Plan]
-    lanes: Sequence[Sequence[Plan]]
+    rounds: Sequence[Sequence[Plan]]
     last: Sequence[Plan]
 
 
@@ -76,15 +79,15 @@ def schedule(pythons: Mapping[str, Path], scale: float = 1.0) -> Schedule:
     """Each variant on the Pythons in turn; `scale` times as long as usual."""
     versions = list(pythons.items())
 
-    def plans(windows: Mapping[str, int]) -> list[Plan]:
+    def plans(windows: Iterable[tuple[str, int]]) -> list[Plan]:
         made = []
-        for variant, count in windows.items():
+        for variant, count in windows:
             version, path = versions[list(HOTSPOTS).index(variant) % len(versions)]
             program = Program("CPU", "hotspots", variant)
             made.append(Plan(program, path, version, max(1, round(count * scale)), SECONDS))
         return made
 
-    return Schedule(plans(ALONE), [plans(lane) for lane in LANES], plans(LAST))
+    return Schedule(plans(ALONE.items()), [plans(each) for each in ROUNDS], plans(LAST.items()))
 
 
 def run(planned: Schedule, tell: Callable[[str], None]) -> list[Recording]:
@@ -95,9 +98,9 @@ def run(planned: Schedule, tell: Callable[[str], None]) -> list[Recording]:
         return record(plan, before_seconds)
 
     made = [one(plan, before_seconds=4.0) for plan in planned.alone]
-    with ThreadPoolExecutor(len(planned.lanes)) as side_by_side:
-        for lane in side_by_side.map(lambda plans: [one(plan) for plan in plans], planned.lanes):
-            made += lane
+    for plans in planned.rounds:
+        with ThreadPoolExecutor(len(plans)) as at_once:
+            made += at_once.map(one, plans)
     return made + [one(plan) for plan in planned.last]
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.profiling_programs import Program, ProgramFailed, Running, running  # noqa: E402
+from benchmarks.profiling_stops import Stops, StopsUnknown, followed  # noqa: E402
 from foretide.profiling.sampler import Budget, read_windows, sample, to_packed_line  # noqa: E402
 from foretide.profiling.window import Window  # noqa: E402
 
@@ -47,8 +48,10 @@ class Recording:
     """What came of it. `truths`: of each window, what the program has booked; empty where nothing.
 
     `cores` and `rss_mb`: CPU time a second, and the peak of proportional memory, of the sampler and
-    all that it started, from its start to its end. `stopped`: the share of time in which a program
-    that never rests, of one thread, neither ran nor waited for a core; None without sampling.
+    all that it started, from its start to its end. `stopped`: the share of time in which the kernel
+    had the only thread standing still for a tracer, None where that cannot be followed.
+    `off_core`: in which it neither ran nor waited for a core; of a program that never rests that is
+    the same, and what the host of a virtual machine takes, which is why `off_core_before` is there.
     """
 
     plan: Plan
@@ -58,7 +61,8 @@ class Recording:
     cores: float = 0.0
     rss_mb: float = 0.0
     stopped: float | None = None
-    stopped_before: float | None = None
+    off_core: float | None = None
+    off_core_before: float | None = None
 
     @property
     def usable(self) -> bool:
@@ -74,30 +78,38 @@ def record(plan: Plan, before_seconds: float = 0.0) -> Recording:
     try:
         with running(plan.program, plan.python, length) as program:
             if before_seconds:
-                made.stopped_before = stopped(program.pid, before_seconds)
-            _record(plan, program, made)
+                made.off_core_before = off_core(program.pid, before_seconds)
+            _record(plan, program, made, follow=before_seconds > 0)
     except (ProgramFailed, OSError) as error:
         made.error = str(error)
     return made
 
 
-def _record(plan: Plan, program: Running, made: Recording) -> None:
+def _record(plan: Plan, program: Running, made: Recording, *, follow: bool) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / "profiling_recording.py")]
     numbers = (program.pid, plan.windows, plan.seconds, plan.rate)
     began = time.monotonic()
     process = subprocess.Popen(
         [*command, *map(str, numbers)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    with ThreadPoolExecutor(2) as beside:
+    with ExitStack() as held:
+        beside = held.enter_context(ThreadPoolExecutor(2))
+        stops: Stops | None = None
+        if follow:
+            with suppress(StopsUnknown):
+                stops = held.enter_context(followed(program.pid))
         memory = beside.submit(_peak_of_memory, process)
-        still = beside.submit(_stopped_while, process, program.pid)
+        off = beside.submit(_off_core_while, process, program.pid)
         try:
             out, told = process.communicate(timeout=plan.windows * plan.seconds + LEEWAY)
         except subprocess.TimeoutExpired:
             process.kill()
             out, told = process.communicate()
             told += " (it took too long)"
-        made.rss_mb, made.stopped = memory.result(), still.result()
+        if stops is not None:
+            with suppress(StopsUnknown):
+                made.stopped = sum(stops.seconds()) / (time.monotonic() - began)
+        made.rss_mb, made.off_core = memory.result(), off.result()
     lines = out.splitlines()
     made.windows = tuple(read_windows(lines))
     costs = [float(line.split()[1]) for line in lines if line.startswith("cpu ")]
@@ -120,15 +132,15 @@ def record_together(plans: Sequence[Plan]) -> list[Recording]:
         return list(pool.map(record, plans))
 
 
-def stopped(pid: int, seconds: float) -> float:
-    """The share of that time in which the only thread of a program that never rests stood still."""
+def off_core(pid: int, seconds: float) -> float:
+    """The share of that time in which a program's only thread neither ran nor waited to run."""
     ended = threading.Event()
     timer = threading.Timer(seconds, ended.set)
     timer.start()
-    return _stood_still(pid, ended) or 0.0
+    return _off_core_until(pid, ended) or 0.0
 
 
-def _stopped_while(process: "subprocess.Popen[str]", pid: int) -> float | None:
+def _off_core_while(process: "subprocess.Popen[str]", pid: int) -> float | None:
     ended = threading.Event()
 
     def wait() -> None:
@@ -136,10 +148,10 @@ def _stopped_while(process: "subprocess.Popen[str]", pid: int) -> float | None:
         ended.set()
 
     threading.Thread(target=wait, daemon=True).start()
-    return _stood_still(pid, ended)
+    return _off_core_until(pid, ended)
 
 
-def _stood_still(pid: int, ended: threading.Event) -> float | None:
+def _off_core_until(pid: int, ended: threading.Event) -> float | None:
     """One minus the share that schedstat has: on a core, or waiting for one. None: many threads."""
     try:
         first, began = _schedstat(pid), time.monotonic()

@@ -42,6 +42,27 @@ def test_one_busy_thread_is_bound_by_the_cpu_however_many_wait_for_orders(window
     assert kind(window(busy, *parked)) is Kind.CPU
 
 
+@pytest.mark.parametrize(("stopped", "found"), [(150, Kind.UNKNOWN), (60, Kind.GIL), (0, Kind.GIL)])
+def test_what_a_signal_has_stopped_is_bound_by_nothing_and_told(window, thread, stopped, found):
+    threads = []
+    for tid in range(4):
+        made, seen = thread(
+            {"work:2": 200},
+            cpu=2.4 * (1 - stopped / 200),
+            tid=tid,
+            states={
+                "gil": 150 - 3 * stopped // 4,
+                "running": 50 - stopped // 4,
+                "other": stopped,
+            },
+        )
+        calls = {"S futex futex_do_wait": 200 - stopped, "T - do_signal_stop": stopped}
+        threads.append((replace(made, calls=calls), seen))
+    verdict = bound([window(*threads)])
+    assert verdict.kind is found
+    assert any("stopped by a signal" in one for one in verdict.evidence) is (stopped > 0)
+
+
 def test_a_busy_machine_does_not_make_a_program_less_bound_by_the_cpu(window, thread):
     busy = thread({"work:2": 200}, cpu=4.0, runqueue=5.8, states={"running": 200})
     assert kind(window(busy)) is Kind.CPU

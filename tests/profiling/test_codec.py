@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from foretide.profiling import codec
 from foretide.profiling.codec import (
     WINDOWS_MAGIC,
     pack_profile,
@@ -126,6 +127,19 @@ def test_a_bomb_is_refused_before_it_has_grown():
         inflate(zlib.compress(bytes(50 << 20)), most=1 << 20)
 
 
+def test_stacks_that_no_memory_holds_are_refused(window, thread, monkeypatch):
+    """A chain of calls is two bytes for each of them, and all its stacks together their square."""
+    deep = [f"f{number}:1" for number in range(100)]
+    chain = {";".join(deep[: number + 1]): (1, 1) for number in range(100)}
+    packed = pack_windows([window(thread(chain, cpu=1.0))])
+    assert len(unpack_windows(packed)) == 1
+    for limit in ("MOST_FRAMES", "_MOST_FRAMES"):  # of the tree of calls, of the windows' stacks
+        with monkeypatch.context() as patched:
+            patched.setattr(codec, limit, 5_000)
+            with pytest.raises(BadProfile, match="more frames than memory"):
+                unpack_windows(packed)
+
+
 def busy_windows(window, thread, number):
     """Windows of a pod with eight busy threads, whose 400 stacks form a tree of calls."""
     chance = random.Random(1)
@@ -154,6 +168,7 @@ def busy_windows(window, thread, number):
         yield window(*threads, started_at=1.7e9 + 10 * index)
 
 
+@pytest.mark.slow
 def test_an_hour_of_a_pod_takes_less_than_a_megabyte(window, thread):
     """Reckoned from twelve windows; what is kept once for all of them counts once."""
     several = list(busy_windows(window, thread, 12))

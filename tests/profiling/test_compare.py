@@ -117,6 +117,17 @@ def test_rate_and_duration_alone_change_nothing(other, record):
         assert found.verdict in (Verdict.NO_CHANGE, Verdict.INSUFFICIENT_DATA)
 
 
+def test_a_change_smaller_than_how_well_shares_are_known_is_none_however_sure(record):
+    before, after = {"main;call": 97, "main;tell": 3}, {"main;call": 99, "main;tell": 1}
+    sides = record(before, 20, spread=0), record(after, 20, seed=1, spread=0)
+    found = compare(*sides, requests=(1000, 1000))
+    call = next(one for one in found.changes if one.function.name == "call")
+    assert call.p < 0.003
+    assert not call.significant
+    tell = next(one for one in found.changes if one.function.name == "tell")
+    assert tell.significant  # two thirds of its own cost
+
+
 def test_little_profile_is_insufficient_and_says_how_much_is_missing(record):
     found = compare(record(USUAL, 1, seconds=3), record(USUAL, 1, seed=1, seconds=3))
     assert found.verdict is Verdict.INSUFFICIENT_DATA
@@ -126,6 +137,18 @@ def test_little_profile_is_insufficient_and_says_how_much_is_missing(record):
     enough = round((10 + again.missing) / 10) + 2
     later = compare(record(USUAL, enough), record(USUAL, enough, seed=1))
     assert later.verdict is Verdict.NO_CHANGE
+
+
+def test_only_the_side_that_is_short_is_to_be_recorded_again(record):
+    """The version before the fix may be gone."""
+    found = compare(record(USUAL, 6), record(FASTER, 6, seed=1, rate=1.0))
+    assert (found.verdict, found.short) == (Verdict.INSUFFICIENT_DATA, "AFTER")
+    assert f"Record AFTER again, for {60 + found.missing:.0f} s." in render(found)
+    found = compare(record(USUAL, 1, seconds=3), record(USUAL, 6, seed=1))
+    assert (found.verdict, found.short) == (Verdict.INSUFFICIENT_DATA, "BEFORE")
+    assert f"Record BEFORE again, for {3 + found.missing:.0f} s." in render(found)
+    found = compare(record(USUAL, 1, seconds=3), record(USUAL, 1, seed=1, seconds=3))
+    assert f"Record both again, each for {3 + found.missing:.0f} s." in render(found)
 
 
 def test_nothing_to_compare_says_which_side_has_none(record):

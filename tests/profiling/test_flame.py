@@ -99,6 +99,7 @@ def test_too_many_nodes_leave_out_the_narrowest_and_say_so():
     assert "all/Main/main/f199" in paths(tree, "all")
 
 
+@pytest.mark.slow
 def test_recursion_as_deep_as_python_allows_is_no_trouble():
     tree = call_tree({"all": profile_of({("walk",) * 15_000: 1.0})})
     assert max(tree.depth) == 15_001

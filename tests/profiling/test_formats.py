@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foretide.profiling import files
+from foretide.profiling import profile as profile_module
 from foretide.profiling.files import (
     Format,
     format_of,
@@ -21,7 +22,7 @@ from foretide.profiling.files import (
     read_windows,
     write_profile,
 )
-from foretide.profiling.formats import chrome, collapsed, pprof, speedscope
+from foretide.profiling.formats import chrome, collapsed, parsing, pprof, speedscope
 from foretide.profiling.formats.metric import Metric
 from foretide.profiling.profile import BadProfile, Merging, Unit, costs_of, merge
 from foretide.profiling.window import Frame, ThreadState
@@ -89,6 +90,7 @@ def test_chromes_trace_brings_back_the_wall_clock(profile):
         assert theirs.functions[function].total_wall == pytest.approx(cost.total_wall, abs=1e-4)
 
 
+@pytest.mark.slow
 @FEW
 @given(profile=profiles())
 def test_collapsed_stacks_bring_back_microseconds(profile):
@@ -304,6 +306,41 @@ def test_a_line_that_cannot_be_is_none():
     event = {"ph": "X", "ts": 0, "dur": 1, "name": "a", "args": {"line": line}}
     for plain in (scope, [event]):
         assert [frame.line for frame in read_data(json.dumps(plain).encode()).frames] == [0]
+
+
+def test_stacks_that_no_memory_holds_are_refused(monkeypatch):
+    """Begins without ends, each deeper by one than the last: a line of text for a whole stack."""
+    frames = [{"name": f"f{number}"} for number in range(100)]
+    events = [{"type": "O", "frame": number, "at": number} for number in range(100)]
+    evented = {"type": "evented", "unit": "seconds", "events": events}
+    nested = [{"ph": "B", "name": f"f{number}", "ts": number} for number in range(100)]
+    nested += [{"ph": "E", "ts": 100}]
+    lines = [";".join(f"f{number}" for number in range(depth)) + " 1\n" for depth in range(1, 100)]
+    bombs = [json.dumps({"shared": {"frames": frames}, "profiles": [evented]}), json.dumps(nested)]
+    for bomb in (*bombs, "".join(lines)):
+        assert len(read_data(bomb.encode()).stacks) >= 99
+        with monkeypatch.context() as patched:
+            patched.setattr(profile_module, "MOST_FRAMES", 4_000)
+            with pytest.raises(BadProfile, match="more frames than memory"):
+                read_data(bomb.encode())
+
+
+def test_a_place_of_a_pprof_that_stands_for_too_many_frames_is_refused():
+    merging = Merging()
+    merging.add(merging.stack([Frame("a", "a.py", 1)] * 200), wall=1.0)
+    many = pprof.dump(merging.profile())
+    assert len(pprof.load(many).stacks[0]) == 200
+    line = b"\x22\x02\x08\x01"  # of function 1
+    location = b"\x08\x01" + 200 * line
+    raw = gzip.decompress(many) + b"\x22" + bytes([len(location) & 0x7F | 0x80, len(location) >> 7])
+    with pytest.raises(BadProfile, match="far too deep"):
+        pprof.load(raw + location)  # 200 times 200 frames: the later location of a number counts
+
+
+def test_lists_that_no_memory_holds_are_refused(monkeypatch):
+    monkeypatch.setattr(parsing, "_MOST_VALUES", 1_000)
+    with pytest.raises(BadProfile, match="more than 1,000 lists and objects"):
+        read_data(gzip.compress(b"[" + 2_000 * b"[]," + b"[]]"))
 
 
 def test_a_device_without_an_end_is_refused(monkeypatch):

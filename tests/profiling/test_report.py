@@ -7,7 +7,7 @@ import pytest
 from foretide.profiling.hotspots import hotspots
 from foretide.profiling.profile import Merging, Unit, merge
 from foretide.profiling.report import clean, ranking, report, report_of, short_file
-from foretide.profiling.window import Frame, ThreadState
+from foretide.profiling.window import Frame, Overhead, ThreadState
 
 SITE = "/app/.venv/lib/python3.12/site-packages"
 FLASK = f"main:1;{SITE}/flask/app.py:dispatch_request:9"
@@ -64,6 +64,23 @@ def test_too_little_can_be_ranked_for_now_and_says_so(window, thread):
     assert "for now: it comes of 20 samples, 100 make it reliable" in text
     assert re.search(r"\d\d\.\d – 100\.0 %", text)
     assert "for now" not in ranking(hotspots([one] * 6), merge([one] * 6))
+
+
+def test_it_says_why_there_are_so_few_samples_where_more_would_cost_too_much(window, thread):
+    seen = thread({"main;work:1": (40, 40)}, cpu=9.0)
+    slow = window(seen, rate=0.7, sample_count=7, overhead=Overhead(0.005, 0.1, 1 << 24))
+    assert "0.7 samples a second were all that it may cost" in report([slow])
+    # Another rate that somebody has asked for.
+    cheap = window(seen, rate=0.7, sample_count=7, overhead=Overhead(0.0002, 0.001, 1 << 24))
+    assert "all that it may cost" not in report([cheap])
+
+
+def test_a_single_sample_is_ranked_for_now_too(window, thread):
+    """It may have been at work for a part of its time only, and so count for less than one."""
+    one = window(thread({"main;work:1": (1, 1)}, cpu=0.2), seconds=2.0, rate=0.5)
+    found = hotspots([one], least=0)
+    assert found.samples < 1
+    assert "for now: it comes of 1 sample, 100 make it reliable" in ranking(found, merge([one]))
 
 
 def test_another_tools_samples_have_no_seconds():

@@ -7,7 +7,7 @@ is saturated, it is what held up most of the time in which threads had something
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import sqrt
 
@@ -63,6 +63,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_TOLD = 0.05  # of the time: what is less need not be told
 _PAGE = 4096  # bytes, of the page cache; that of arm64 may be larger, which counts too few
 # Looks at one process follow one another: less is learnt from them than from as many independent
 # ones. Kish's design effect, as measured on samples of little programs (1.7 to 2.6).
@@ -78,6 +79,17 @@ def bound(windows: Sequence[Window], limits: Limits = LIMITS) -> Bound:
             (f"only {spent.sweeps} looks at the process, {limits.sweeps} are needed",),
             0.0,
         )
+    halted = spent.halted / spent.seconds
+    told = f"it was stopped by a signal (such as SIGSTOP) {halted:.0%} of the time"
+    if halted >= limits.most:
+        return Bound(Kind.UNKNOWN, (told, _cores(spent)), 0.0)
+    found = _verdict(windows, spent, limits)
+    if halted >= _TOLD:
+        return replace(found, evidence=(*found.evidence, told))
+    return found
+
+
+def _verdict(windows: Sequence[Window], spent: Demand, limits: Limits) -> Bound:
     for look in (_throttled, _memory, _gil, _cpu, _idle):
         found = look(windows, spent, limits)
         if found is not None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from .packing import Reader, Writer, inflate
-from .profile import BadProfile, Entry, Profile
+from .profile import MOST_FRAMES, BadProfile, Entry, Profile, room_after
 from .records import from_plain, to_plain
 from .window import Frame, Samples, ThreadState, Window, is_whole
 
@@ -24,6 +24,8 @@ _STATES = tuple(ThreadState)
 _Record = TypeVar("_Record")
 # The deepest stack that is believed: Python's own limit is 1,000 by default.
 _DEEPEST = 20_000
+# Each window has its own stacks: a day of many threads has some hundred millions of frames.
+_MOST_FRAMES = 10 * MOST_FRAMES
 
 
 class _Tables:
@@ -88,10 +90,12 @@ def unpack_windows(data: bytes) -> tuple[Window, ...]:
     """
     reader, frames, stacks = _open(WINDOWS_MAGIC, data)
     windows = []
+    left = _MOST_FRAMES
     for _ in range(reader.count()):
         plain = _object(reader.block())
         of_frames = _deltas(reader, len(frames))
         of_stacks = _deltas(reader, len(stacks))
+        left = room_after(left, sum(len(stacks[index]) for index in of_stacks))
         here = {index: at for at, index in enumerate(of_frames)}
         try:
             of_window = tuple(tuple(here[one] for one in stacks[index]) for index in of_stacks)
@@ -194,10 +198,12 @@ def _open(magic: bytes, data: bytes) -> tuple[Reader, tuple[Frame, ...], list[tu
         function, file = strings[reader.index(len(strings))], strings[reader.index(len(strings))]
         frames.append(Frame(function, file, reader.signed()))
     nodes: list[tuple[int, ...]] = [()]
+    left = MOST_FRAMES
     for index in range(reader.count()):
         caller = index - reader.number()
         if not 0 <= caller < len(nodes) or len(nodes[caller]) >= _DEEPEST:
             raise BadProfile("it is damaged: a call without its caller")
+        left = room_after(left, len(nodes[caller]) + 1)
         nodes.append((*nodes[caller], reader.index(len(frames))))
     return reader, tuple(frames), nodes
 

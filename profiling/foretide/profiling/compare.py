@@ -26,15 +26,19 @@ class Rules:
 
     `alpha`: the share of equal pairs that chance alone may call different, in any function.
     `overlooked`: there is no NoChange unless a change of so much of the CPU time would have been
-    seen. `least`: a smaller one is nobody's business. `moved`: cost has only moved where no more
-    than this share of what fell, or rose, is left over. `fixed`: the share of its cost that a
-    function must have lost. `units`: stretches of each side that are needed. `pods`: from so many
-    pods on they are the units.
+    seen. `least`: a smaller one is nobody's business. `told`, `accuracy`: nor is one of less than
+    such a share of the function's own cost, unless it is more of the CPU time than how far shares
+    may be off at another rate or beside other work, however sure it is. `moved`: cost has only
+    moved where no more than this share of what fell, or rose, is left over. `fixed`: the share of
+    its cost that a function must have lost. `units`: stretches of each side that are needed.
+    `pods`: from so many pods on they are the units.
     """
 
     alpha: float = 0.003
     overlooked: float = 0.1
     least: float = 0.01
+    told: float = 0.1
+    accuracy: float = 0.03
     moved: float = 0.25
     fixed: float = 0.5
     units: int = 6
@@ -110,12 +114,13 @@ def _lacking(
     few = min(len(first), len(second))
     if few >= rules.units and least_p(len(first), len(second)) <= rules.alpha:
         return None
-    side = "BEFORE" if len(first) <= len(second) else "AFTER"
+    at = 0 if len(first) <= len(second) else 1
+    side = ("BEFORE", "AFTER")[at]
     if few == 0:
         reason = f"{side} has no sample that used the CPU: record it under load"
         missing = None
     else:
-        missing = float(ceil(min(seconds) / few * (rules.units - few)))
+        missing = float(ceil(seconds[at] / few * (rules.units - few)))
         reason = f"{side} has {few} stretches of profile to compare, {rules.units} are needed"
     return Comparison(
         Verdict.INSUFFICIENT_DATA,
@@ -123,6 +128,7 @@ def _lacking(
         units_before=len(first),
         units_after=len(second),
         missing=missing,
+        short=side if max(len(first), len(second)) >= rules.units else "",
     )
 
 
@@ -141,13 +147,14 @@ def _lacking_samples(
     if few >= LEAST_SAMPLES:
         return None
     at = counts.index(few)
+    side = ("BEFORE", "AFTER")[at]
     return Comparison(
         Verdict.INSUFFICIENT_DATA,
-        f"{('BEFORE', 'AFTER')[at]} has {few:.0f} samples that used the CPU, "
-        f"{LEAST_SAMPLES} are needed",
+        f"{side} has {few:.0f} samples that used the CPU, {LEAST_SAMPLES} are needed",
         units_before=len(first),
         units_after=len(second),
         missing=float(ceil(seconds[at] * (LEAST_SAMPLES / few - 1))) if few > 0 else None,
+        short=side if max(counts) >= LEAST_SAMPLES else "",
     )
 
 
@@ -169,13 +176,18 @@ def _changes(measured: Measured, rules: Rules) -> tuple[Change, ...]:
                 cost_after=float(after),
                 error=float(measured.tested.error[at]),
                 p=float(p),
-                significant=bool(
-                    p <= rules.alpha and abs(after - before) >= rules.least * measured.whole
-                ),
+                significant=bool(p <= rules.alpha)
+                and _matters(float(before), float(after), measured.whole, rules),
             )
         )
     changes.sort(key=lambda one: (not one.significant, -abs(one.cost_after - one.cost_before)))
     return tuple(changes)
+
+
+def _matters(before: float, after: float, whole: float, rules: Rules) -> bool:
+    """Is the change large enough to be more than how shares are measured?"""
+    own = rules.told * max(before, after)
+    return abs(after - before) >= max(rules.least * whole, min(own, rules.accuracy * whole))
 
 
 def _without_change(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .attribution import Function
+from .report import clean
 
 
 class Verdict(StrEnum):
@@ -75,8 +76,9 @@ class Comparison:
 
     `work_cost_ratio`: what the same work costs after, before = 1; `per_request` says whether that
     was measured by requests, or estimated from what keeps its proportions. `missing`: seconds of
-    profile, of each side, that a verdict of InsufficientData still needs, None where more of it
-    would not help. `changes` are ordered by how much they matter.
+    profile that a verdict of InsufficientData still needs, None where more of it would not help;
+    `short` is the side that needs them, BEFORE or AFTER, empty where both do. `changes` are ordered
+    by how much they matter.
     """
 
     verdict: Verdict
@@ -91,6 +93,7 @@ class Comparison:
     units_before: int = 0
     units_after: int = 0
     missing: float | None = None
+    short: str = ""
     latencies: tuple[Latency, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -103,7 +106,7 @@ def render(comparison: Comparison, most: int = 10) -> str:
         f"AFTER: {comparison.seconds_after:.0f} s",
     ]
     if comparison.missing is not None:
-        lines.append(f"Record {comparison.missing:.0f} s more of each side.")
+        lines.append(_what_to_record(comparison, comparison.missing))
     told = [change for change in comparison.changes if change.significant][:most]
     if told:
         lines.append("")
@@ -120,7 +123,15 @@ def render(comparison: Comparison, most: int = 10) -> str:
         for latency in comparison.latencies
     )
     lines.extend(comparison.notes)
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(clean, lines)) + "\n"
+
+
+def _what_to_record(comparison: Comparison, missing: float) -> str:
+    """A recording cannot be added to, and of BEFORE there may be no other: only what is short."""
+    had = {"BEFORE": comparison.seconds_before, "AFTER": comparison.seconds_after}
+    if comparison.short:
+        return f"Record {comparison.short} again, for {had[comparison.short] + missing:.0f} s."
+    return f"Record both again, each for {max(had.values()) + missing:.0f} s."
 
 
 def _row(change: Change) -> str:

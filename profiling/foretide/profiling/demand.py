@@ -38,7 +38,7 @@ class Demand:
     `clients` the part for clients that read more slowly than they are sent.
     `parked`: waits for something to do, and for what children or other threads do; `unclear`: waits
     among many sockets that cannot be told from those. `busiest`: the largest share of a window that
-    one thread worked.
+    one thread worked. `halted`: seconds in which the process was stopped by a signal (SIGSTOP).
     """
 
     seconds: float = 0.0
@@ -56,6 +56,7 @@ class Demand:
     unclear: float = 0.0
     other: float = 0.0
     busiest: float = 0.0
+    halted: float = 0.0
     sweeps: int = 0
     threads: int = 0
 
@@ -90,10 +91,22 @@ def _of_window(window: Window) -> Demand:
     sums = {
         one.name: sum(getattr(part, one.name) for part in parts)
         for one in fields(Demand)
-        if one.name not in ("seconds", "busiest", "sweeps", "threads")
+        if one.name not in ("seconds", "busiest", "halted", "sweeps", "threads")
     }
-    busiest = max((part.busiest for part in parts), default=0.0)
-    return Demand(**sums, seconds=window.seconds, busiest=busiest, sweeps=window.sweeps)
+    return Demand(
+        **sums,
+        seconds=window.seconds,
+        busiest=max((part.busiest for part in parts), default=0.0),
+        halted=max(map(_halted, window.threads), default=0.0) * window.seconds,
+        sweeps=window.sweeps,
+    )
+
+
+def _halted(thread: Thread) -> float:
+    """The share of looks at a thread that found its process stopped by a signal."""
+    looks = sum(thread.calls.values())
+    stopped = sum(count for look, count in thread.calls.items() if look.startswith("T "))
+    return stopped / looks if looks else 0.0
 
 
 def _of_thread(

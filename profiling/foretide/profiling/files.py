@@ -110,7 +110,10 @@ def read_data(data: bytes) -> Profile | tuple[Window, ...]:
         BadProfile: they are damaged, or no profile.
     """
     if data.startswith(WINDOWS_MAGIC):
-        return unpack_windows(data)
+        windows = unpack_windows(data)
+        if not windows:
+            raise BadProfile("it has no windows: nothing was recorded")
+        return windows
     if data.startswith(PROFILE_MAGIC):
         return unpack_profile(data)
     if data.startswith(_GZIP):

@@ -101,8 +101,8 @@ def hotspots(
 ) -> Hotspots:
     """The hotspots of a workload's windows, all of them or the first `limit`.
 
-    `least`: how many samples there must be. With few the intervals are wide, and so what is first
-    may be last in a minute.
+    `least`: how many samples there must be, 0 for whatever there is. With few the intervals are
+    wide, and so what is first may be last in a minute.
 
     Raises:
         BadProfile: there is no window.

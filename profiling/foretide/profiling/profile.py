@@ -24,6 +24,8 @@ class Unit(StrEnum):
     SAMPLES = "samples"
 
 
+# Frames of all stacks together: a file of some KB can tell of stacks that no memory holds.
+MOST_FRAMES = 100_000_000
 # The most at one stack: pprof holds 64 bits of nanoseconds, and our own files millionths of counts.
 _LARGEST = {Unit.SECONDS: 9.2e9, Unit.SAMPLES: 1e16}
 
@@ -100,20 +102,40 @@ class Profile:
         return sum(entry.samples for entry in self.entries)
 
 
+def room_after(left: int, frames: int) -> int:
+    """For how many more frames there is room, once a stack has taken its own.
+
+    Raises:
+        BadProfile: there is none for these.
+    """
+    if frames > left:
+        raise BadProfile("its stacks have more frames than memory should hold")
+    return left - frames
+
+
 class Merging:
     """Puts stacks together into a profile: frames, stacks and pools are kept once."""
 
     def __init__(self) -> None:
         self._frames: dict[Frame, int] = {}
         self._stacks: dict[tuple[int, ...], int] = {}
+        self._left = MOST_FRAMES
         self._threads: dict[str, int] = {}
         self._sums: dict[tuple[int, int, ThreadState], list[float]] = {}
         self._source: dict[int, str] = {}
 
     def stack(self, frames: Sequence[Frame]) -> int:
-        """The index of a stack, root first."""
+        """The index of a stack, root first.
+
+        Raises:
+            BadProfile: they have more frames than there is room for.
+        """
         indices = tuple(self._frames.setdefault(one, len(self._frames)) for one in frames)
-        return self._stacks.setdefault(indices, len(self._stacks))
+        found = self._stacks.get(indices)
+        if found is None:
+            self._left = room_after(self._left, len(indices))
+            found = self._stacks[indices] = len(self._stacks)
+        return found
 
     def tables(
         self, frames: Sequence[Frame], stacks: Sequence[Sequence[int]], source: Mapping[int, str]

@@ -27,6 +27,10 @@ _WAITS = {
 }
 _LONGEST_CODE = 60
 _FEW = 0.005
+# So few samples a second are worth an explanation.
+_SELDOM = 5.0
+# Of the time, and of a core: nobody chose a rate that costs so much for so little.
+_COSTLY = 0.003
 
 
 def report(windows: Sequence[Window], *, limit: int = 15) -> str:
@@ -84,7 +88,8 @@ def introduction(profile: Profile) -> str:
         what += f", Python {profile.python_version}"
     if profile.pods:
         named = ", ".join(map(clean, profile.pods[:3]))
-        what += f", {len(profile.pods)} pods ({named}{', …' if len(profile.pods) > 3 else ''})"
+        number = len(profile.pods)
+        what += f", {number} pod{'s' if number > 1 else ''} ({named}{', …' if number > 3 else ''})"
     lines = [what]
     told = []
     if profile.unit is Unit.SECONDS and profile.seconds:
@@ -132,9 +137,9 @@ def ranking(found: Hotspots, profile: Profile) -> str:
     if found.reason:
         return "\n".join([*lines, f"  {found.reason}"])
     if 0 < found.samples < LEAST_SAMPLES:
-        lines.append(
-            f"  for now: it comes of {found.samples:.0f} samples, {LEAST_SAMPLES} make it reliable"
-        )
+        count = max(1, round(found.samples))  # one that was at work for a part of the time
+        few = f"{count} sample{'s' if count > 1 else ''}"
+        lines.append(f"  for now: it comes of {few}, {LEAST_SAMPLES} make it reliable")
     lines.append(f"  {'self':>7}  {'95 % interval':>15}  {'total':>7}  function")
     lines += [_row(one) for one in found.ranked if one.self_share >= _FEW or one is found.ranked[0]]
     pareto = found.pareto
@@ -231,9 +236,16 @@ def _overhead(windows: Sequence[Window]) -> str:
     stopped = [w.overhead.stopped_share for w in windows if w.overhead.stopped_share is not None]
     cores = sum(window.overhead.sampler_cpu_seconds for window in windows) / max(seconds, 1e-9)
     memory = max(window.overhead.sampler_rss for window in windows) / 2**20
-    held = f"stopped for {100 * sum(stopped) / len(stopped):.2f} % of the time, " if stopped else ""
+    stood = sum(stopped) / len(stopped) if stopped else 0.0
+    held = f"stopped for {100 * stood:.2f} % of the time, " if stopped else ""
     text = f"Cost of profiling: {held}{100 * cores:.1f} % of a core, {memory:.0f} MB"
     late = sum(window.overhead.late_samples for window in windows)
     if late:
         text += f"; {late} samples came late, as the machine was busy"
+    taken = sum(window.sample_count for window in windows) / max(seconds, 1e-9)
+    if taken < _SELDOM and (stood > _COSTLY or cores > _COSTLY):
+        text += (
+            f"\n{taken:.1f} samples a second were all that it may cost: each took long, as where "
+            "there are many threads,\ndeep stacks, or others who want the machine's cores"
+        )
     return text

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .attribution import Function
 from .weights import Weight, weigh
-from .window import Frame, Thread, Window
+from .window import Frame, Samples, Thread, Window
 
 Values = npt.NDArray[np.float64]
 Path = tuple[Function, ...]  # a stack without its lines, the root first
@@ -58,6 +58,9 @@ def cut(window: Window) -> tuple[Window, ...]:
     if window.parts <= 1:
         return (window,)
     length = window.seconds / window.parts
+    samples: list[list[Samples]] = [[] for _ in range(window.parts)]
+    for one in window.samples:
+        samples[min(one.part, window.parts - 1)].append(replace(one, part=0))
     return tuple(
         replace(
             window,
@@ -66,7 +69,7 @@ def cut(window: Window) -> tuple[Window, ...]:
             sample_count=max(1, round(window.sample_count / window.parts)),
             sweeps=max(1, round(window.sweeps / window.parts)),
             threads=tuple(_part_of(thread, number, window.parts) for thread in window.threads),
-            samples=tuple(replace(one, part=0) for one in window.samples if one.part == number),
+            samples=tuple(samples[number]),
             parts=1,
         )
         for number in range(window.parts)

@@ -32,8 +32,9 @@ _PRIOR = 4.0
 # Samples at work that a stratum must have to stand by itself.
 _LEAST = 5.0
 # CPU seconds for going to sleep and waking up again, at the most: it is the kernel's time, and
-# that of caches that are cold (Li, Ding and Shen, "Quantifying the cost of context switch", 2007).
-_SWITCH = 20e-6
+# that of caches that are cold (Li, Ding and Shen, "Quantifying the cost of context switch", 2007);
+# on a virtual machine to set a timer leaves it, too.
+_SWITCH = 40e-6
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,9 @@ class Thread:
     resolution of a clock tick (10 ms), `cpu_seconds` (on a core) and `runqueue_seconds` (waiting
     for a core) that of schedstat. `calls` counts the sweeps by "state syscall wchan" as evidence.
     `peers` counts the sweeps that saw it in NETWORK or POLL by whom it waited for. `cpu_parts` are
-    the CPU seconds of each of the window's parts, empty where it has but one.
+    the CPU seconds of each of the window's parts, empty where it has but one. A thread that ended
+    before it could be measured has its part of what only the process' own count holds, told by its
+    samples.
     """
 
     tid: int

@@ -2,10 +2,11 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
-from foretide.profiling.files import read_profile
+from foretide.profiling.files import Format, read_profile, write_profile
 
 
 def test_a_recording_is_reported(profile, recording, tmp_path):
@@ -73,6 +74,26 @@ def test_equal_recordings_do_not_differ(profile, recording):
     assert out.startswith(("NoChange", "InsufficientData"))
 
 
+def test_a_comparison_with_itself_or_another_program_is_told(profile, recording, window, tmp_path):
+    _, out, _ = profile("compare", recording, recording)
+    assert "6 of 6 windows are in either recording" in out
+    other = tmp_path / "other.ftp"
+    window = replace(window, started_at=1.8e9, command="python \033[2Jother.py")
+    other.write_bytes(write_profile([window], Format.FORETIDE))
+    _, out, _ = profile("compare", recording, other)
+    assert "either recording" not in out
+    assert "BEFORE is of python shop.py, AFTER of python �[2Jother.py: if these are two" in out
+
+
+def test_a_recording_of_nothing_is_refused(profile, recording, tmp_path):
+    empty = tmp_path / "empty.ftp"
+    empty.write_bytes(write_profile([], Format.FORETIDE))
+    for arguments in (("report", empty), ("compare", recording, empty)):
+        status, _, err = profile(*arguments)
+        assert status == 2
+        assert f"{empty}: it has no windows" in err
+
+
 def test_comparing_another_tools_file_says_what_to_record(profile, recording, tmp_path):
     profile("convert", recording, tmp_path / "a.folded")
     status, _, err = profile("compare", recording, tmp_path / "a.folded")
@@ -101,6 +122,8 @@ BAD = {
     "a format that is unknown": (("convert", "in.ftp", "out.png"), ".pb.gz"),
     "an end that is unknown": (("record", "1", "-o", "out.png"), "such as .ftp"),
     "too short": (("record", "1", "--seconds", "0"), "between 1 and 86400"),
+    "too short in a pod": (("pod", "shop-1", "--seconds", "5"), "between 10 and 3600"),
+    "too fast in a pod": (("pod", "shop-1", "--rate", "101"), "between 1 and 100 Hz"),
     "too fast": (("report", "1", "--rate", "9999"), "process 1|between 0.5 and 1000"),
     "no requests": (("compare", "a", "b", "--requests", "5,zero"), "two numbers above 0"),
     "requests beyond all sums": (("compare", "a", "b", "--requests", "1e-320,1"), "above 0"),

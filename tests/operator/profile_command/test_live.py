@@ -91,9 +91,13 @@ def test_top_shows_what_runs(profile, program):
 
 
 def test_top_ranks_what_little_it_has_seen_and_says_so(profile, program):
-    _, out, _ = profile("top", program.pid, "--every", 1, "--count", 1)
-    assert "for now: it comes of" in out
-    assert "hot (<string>)" in out
+    # A second holds few samples where the machine is busy: they may come while the program rests.
+    def ranked():
+        _, out, _ = profile("top", program.pid, "--every", 1, "--count", 1)
+        assert "1 s: " in out
+        return "for now: it comes of" in out and "hot (<string>)" in out
+
+    assert any(ranked() for _ in range(20))
 
 
 def test_a_program_that_ends_early_is_reported(profile, program, tmp_path):
@@ -106,6 +110,19 @@ def test_a_program_that_ends_early_is_reported(profile, program, tmp_path):
     assert re.search(rf"process {program.pid} has ended: [123] s of it are kept", err)
     assert f"{path}: " in out
     assert profile("report", path)[0] == 0
+
+
+def test_what_was_seen_until_sigterm_is_kept(profile, program, tmp_path):
+    """As `timeout` sends it, or the end of a session."""
+    path = tmp_path / "a.ftp"
+    ending = threading.Timer(4.0, signal.raise_signal, [signal.SIGTERM])
+    ending.start()
+    status, out, _ = profile("record", program.pid, "--seconds", 60, "-o", path)
+    ending.join()
+    assert (status, signal.getsignal(signal.SIGTERM)) == (0, signal.SIG_DFL)
+    assert re.search(r"a\.ftp: [123] s, ", out)
+    assert len(read_windows(path)) == 1
+    assert program.poll() is None
 
 
 def test_top_shows_children_too(profile, tmp_path):

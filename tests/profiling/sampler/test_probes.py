@@ -1,6 +1,7 @@
 """What keeps a sampler out of a process, told exactly; facts by hand, and of real processes."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ DENIED = {"own": ONE, "target": ONE, "can_ptrace": False, "denied": "Permission 
     ("facts", "reason", "said"),
     [
         ({"exists": False}, "NoProcess", "7"),
+        ({"main_ended": True}, "MainThreadEnded", "join"),
+        ({"is_self": True}, "Itself", "another"),
+        ({"halted": True}, "Stopped", "kill -CONT 7"),
         ({"pyspy": "py-spy is missing"}, "NoPySpy", "missing"),
         ({"ptrace_allowed": False}, "SeccompForbidsPtrace", "RuntimeDefault"),
         ({"tracer": 12}, "AlreadyTraced", "12"),
@@ -58,6 +62,31 @@ def test_own_child_can_be_sampled(run):
     assert facts.version == f"3.{sys.version_info.minor}"
     assert facts.is_python
     assert not facts.free_threaded
+
+
+def test_a_process_that_a_signal_has_stopped_is_told_so(run):
+    program = run("import time; print('ready', flush=True); time.sleep(60)")
+    program.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WNOWAIT)
+    assert probes.can_attach(program.pid).reason == "Stopped"
+
+
+def test_the_sampler_does_not_sample_itself():
+    assert probes.can_attach(os.getpid()).reason == "Itself"
+
+
+def test_a_process_whose_first_thread_has_ended_is_there_and_told_so(run):
+    program = run(
+        """
+        import ctypes, threading, time
+        threading.Thread(target=time.sleep, args=(60,)).start()
+        print("ready", flush=True)
+        ctypes.CDLL(None).syscall(60 if __import__("platform").machine() == "x86_64" else 93, 0)
+        """
+    )
+    while probes.procfs.parse_stat(probes.procfs.read(f"/proc/{program.pid}/stat")).state != "Z":
+        pass
+    assert probes.can_attach(program.pid).reason == "MainThreadEnded"
 
 
 def test_what_is_no_python_is_told():

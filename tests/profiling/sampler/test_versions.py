@@ -51,3 +51,36 @@ def test_threads_are_known_by_number_and_gil_from_lock(run, version):
     counted = [each for each in window.samples if window.threads[each.thread].name != "wants"]
     active = sum(each.active or 0 for each in counted)
     assert 0 < active < 0.8 * sum(each.count for each in counted)
+
+
+COMING_AND_GOING = """
+    import threading, time
+
+    def serve():
+        time.sleep(0.03)
+
+    def begin():
+        while True:
+            threading.Thread(target=serve).start()
+            time.sleep(0.01)
+
+    threading.Thread(target=begin, name="begins", daemon=True).start()
+    print("ready", flush=True)
+    while True:
+        time.sleep(0.001)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", sorted(pythons()))
+def test_threads_that_come_and_go_leave_the_others_their_numbers(run, version):
+    program = run(COMING_AND_GOING, python=pythons()[version])
+    (window,) = sample(program.pid, seconds=2.0, windows=1, budget=GENEROUS)
+    counted = {thread.name: 0 for thread in window.threads}
+    for one in window.samples:
+        counted[window.threads[one.thread].name] += one.count
+    by_name = {thread.name: thread for thread in window.threads}
+    for name in ("MainThread", "begins"):
+        assert by_name[name].tid > 0
+        assert by_name[name].cpu_seconds > 0
+        assert counted[name] == pytest.approx(window.sample_count, abs=2)

@@ -83,6 +83,21 @@ def test_process_that_was_stopped_before_stays_so(run):
     assert until(lambda: runs(program.pid))
 
 
+def test_who_is_stopped_by_somebody_else_while_it_is_watched_stays_so(run):
+    program = run(COUNTS)
+    # Another process stands for a py-spy that rests between two samples.
+    resting = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    watch = watchdog.Watch(resting.pid, program.pid, watchdog.began(resting.pid))
+    program.send_signal(signal.SIGSTOP)
+    assert until(lambda: watchdog.status(program.pid)[0] == "T")
+    watchdog.look(watch)
+    resting.communicate()
+    assert watchdog.is_free(watch)
+    assert watchdog.status(program.pid)[0] == "T"
+    program.send_signal(signal.SIGCONT)
+    assert until(lambda: runs(program.pid))
+
+
 def sampler_of(program):
     command = [sys.executable, "-m", "foretide.profiling.sampler", str(program.pid)]
     limits = ["--rate=300", "--stopped=1", "--cores=4"]

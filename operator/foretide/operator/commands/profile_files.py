@@ -3,12 +3,14 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .profile_running import running
 from .profile_sampling import open_source
 from .telling import Refused
+from .writing import check_writable, write
 
 if TYPE_CHECKING:
     from foretide.profiling.profile import Profile
@@ -26,7 +28,7 @@ def report(options: argparse.Namespace) -> int:
 
     if options.limit < 1:
         raise Refused("--limit must be 1 at least")
-    check_writable(options.json)
+    check_writable(options.json, [Path(options.source)])
     found = _open(options)
     if isinstance(found, Profile):
         print(report_of(found, limit=options.limit), end="")
@@ -46,7 +48,7 @@ def flame(options: argparse.Namespace) -> int:
 
     if options.output.suffix.lower() not in ("", ".html", ".htm"):
         raise Refused(f"{options.output}: a flame graph is an HTML file, its name ends in .html")
-    check_writable(options.output)
+    check_writable(options.output, [Path(options.source), *filter(None, [options.before])])
     before = read_profile(options.before) if options.before else None
     found = _open(options)
     profile = found if isinstance(found, Profile) else merge(found)
@@ -73,10 +75,11 @@ def compare(options: argparse.Namespace) -> int:
     from foretide.profiling.files import read_windows
 
     requests = _requests(options.requests)
-    check_writable(options.json)
+    check_writable(options.json, [options.before, options.after])
     before, after = read_windows(options.before), read_windows(options.after)
     _check_function(options.function, (*before, *after))
     found = compare_windows(before, after, requests=requests, function=options.function)
+    found = dataclasses.replace(found, notes=(*found.notes, *_remarks(before, after)))
     print(render(found), end="")
     if options.json:
         text = json.dumps(dataclasses.asdict(found), indent=1, default=str)
@@ -115,37 +118,15 @@ def convert(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_writable(path: Path | None) -> None:
-    """See that a file can be written, before half a minute is spent for it.
+def tell_what_next(path: Path, windows: "Sequence[Window]") -> None:
+    """After a recording: how to read it, and what its report will not say."""
+    from foretide.profiling.files import Format, format_of
+    from foretide.profiling.hotspots import hotspots
 
-    No folder is made for it: one that is not there is a slip more often than a wish.
-
-    Raises:
-        Refused: it cannot.
-    """
-    if path is None:
-        return
-    if not path.parent.is_dir():
-        raise Refused(f"cannot write {path}: there is no folder {path.parent}, make it first")
-    try:
-        was_there = path.exists()
-        path.open("ab").close()
-        if not was_there:
-            path.unlink()
-    except OSError as error:
-        raise Refused(f"cannot write {path}: {error.strerror}") from None
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file.
-
-    Raises:
-        Refused: it cannot be written.
-    """
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise Refused(f"cannot write {path}: {error.strerror}") from None
+    if reason := hotspots(windows, limit=0).reason:
+        print(f"Where the CPU time goes it does not tell: {reason}")
+    if format_of(path) is Format.FORETIDE:
+        print(f"What next: foretide profile report {path}")
 
 
 def _open(options: argparse.Namespace) -> "Profile | tuple[Window, ...]":
@@ -166,6 +147,24 @@ def _check_function(name: str, windows: "tuple[Window, ...]") -> None:
             f"--function {name}: neither recording has a function of that name. "
             "Name one as `foretide profile report` tells it"
         )
+
+
+def _remarks(before: "tuple[Window, ...]", after: "tuple[Window, ...]") -> list[str]:
+    """What makes one doubt that these were the two to compare."""
+    remarks = []
+    first, second = ({(one.started_at, one.pid) for one in side} for side in (before, after))
+    if both := len(first & second):
+        remarks.append(
+            f"{both} of {len(second)} windows are in either recording: is this the AFTER?"
+        )
+    programs = [sorted({one.command or "?" for one in side}) for side in (before, after)]
+    if not set(programs[0]) & set(programs[1]):
+        told = [" and ".join(side[:3]) for side in programs]
+        remarks.append(
+            f"BEFORE is of {told[0]}, AFTER of {told[1]}: "
+            "if these are two programs, it says nothing."
+        )
+    return remarks
 
 
 def _requests(text: str | None) -> tuple[float, float] | None:

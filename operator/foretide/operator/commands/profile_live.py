@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .profile_files import tell_what_next
 from .profile_running import running
 from .profile_sampling import (
     budget_of,
@@ -18,6 +19,7 @@ from .profile_sampling import (
     windows_of_pid,
 )
 from .telling import Refused
+from .writing import check_writable, write_or_keep
 
 if TYPE_CHECKING:
     from foretide.profiling.window import Window
@@ -28,10 +30,7 @@ _CLEAR = "\033[H\033[2J"
 @running
 def record(options: argparse.Namespace) -> int:
     """Sample into a file."""
-    from foretide.profiling.files import Format, format_of, write_profile
-    from foretide.profiling.hotspots import LEAST_SAMPLES
-
-    from .profile_files import check_writable, write
+    from foretide.profiling.files import format_of, write_profile
 
     path = options.output or Path(f"profile-{options.pid}.ftp")
     kind = format_of(path)
@@ -41,16 +40,13 @@ def record(options: argparse.Namespace) -> int:
     windows = windows_of_pid(
         options.pid, seconds=options.seconds, rate=options.rate, children=options.children
     )
-    write(path, write_profile(windows, kind))
+    write_or_keep(path, write_profile(windows, kind))
     samples = sum(one.count for window in windows for one in window.samples)
     processes = len({one.pid for one in windows})
     told = f"{sum(one.seconds for one in windows):.0f} s"
     told += f" of {processes} processes together" if processes > 1 else ""
     print(f"{path}: {told}, {samples} samples")
-    if samples < LEAST_SAMPLES:
-        print("That is little: record for longer, or under load.")
-    if kind is Format.FORETIDE:
-        print(f"What next: foretide profile report {path}")
+    tell_what_next(path, windows)
     return 0
 
 
@@ -103,7 +99,7 @@ def _view(rounds: "tuple[tuple[Window, ...], ...]", by: str) -> str:
     seconds = sum(max(window.seconds for window in windows) for windows in rounds)
     profile = merge(windows)
     # A list that may change is more use than none: each view is one of many.
-    found = hotspots(windows, By(by), limit=max(3, (lines - 8) // 2), least=1)
+    found = hotspots(windows, By(by), limit=max(3, (lines - 8) // 2), least=0)
     others = "" if len(newest) == 1 else f" and {len(newest) - 1} more"
     threads = sum(len(window.threads) for window in newest)
     rate = sum(window.rate for window in newest) / len(newest)

@@ -12,8 +12,10 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .profile_files import tell_what_next
 from .profile_running import running
 from .telling import Refused
+from .writing import check_writable, write_or_keep
 
 if TYPE_CHECKING:
     from foretide.profiling.window import Window
@@ -34,7 +36,8 @@ def add_parser(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="sample a process in a pod into a file",
         description="Sample the Python processes of a pod's container into a file, in an "
         "ephemeral container of the same user without any capability. Nothing is restarted. It "
-        "needs the verbs get on pods and pods/log, and patch on pods/ephemeralcontainers.",
+        "needs the verbs get on pods and pods/log, patch on pods/ephemeralcontainers and, for "
+        "another run in the same pod, get and create on pods/exec.",
     )
     parser.add_argument("pod", metavar="POD")
     parser.add_argument("-n", "--namespace", default="default", metavar="NAME")
@@ -74,12 +77,15 @@ def pod(options: argparse.Namespace) -> int:
     from foretide.profiling.files import format_of, write_profile
 
     from ..cluster import ClusterError, KubernetesCluster, load_client
-    from .profile_files import check_writable, write
 
     path = options.output or Path(f"profile-{options.pod}.ftp")
     kind = format_of(path)
     if kind is None:
         raise Refused(f"{path}: give it an end that says its format, such as .ftp")
+    if not 10 <= options.seconds <= 3600:
+        raise Refused("--seconds must be between 10 and 3600")
+    if not 1 <= options.rate <= 100:
+        raise Refused("--rate must be between 1 and 100 Hz")
     check_writable(path)
     try:
         cluster = KubernetesCluster(load_client(options.kubeconfig))
@@ -89,10 +95,10 @@ def pod(options: argparse.Namespace) -> int:
             cluster.close()
     except ClusterError as error:
         raise Refused(f"{options.namespace}/{options.pod}: {error.message}") from None
-    write(path, write_profile(windows, kind))
+    write_or_keep(path, write_profile(windows, kind))
     samples = sum(one.count for window in windows for one in window.samples)
     print(f"{path}: {sum(one.seconds for one in windows):.0f} s, {samples} samples")
-    print(f"What next: foretide profile report {path}")
+    tell_what_next(path, windows)
     return 0
 
 

@@ -1,5 +1,7 @@
 """Sampling a local process for a command: whether it can be done, and doing it."""
 
+import contextlib
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,7 +60,7 @@ def budget_of(rate: float, seconds: float = WINDOW_SECONDS, processes: int = 1) 
 def windows_of_pid(
     pid: int, *, seconds: float, rate: float, children: bool = False
 ) -> "tuple[Window, ...]":
-    """Windows of a process, and of its Python children if asked. Ctrl-C ends it early.
+    """Windows of a process, and of its Python children if asked. Ctrl-C or SIGTERM ends it early.
 
     Raises:
         Refused: it cannot be sampled, or was not there for long enough.
@@ -82,7 +84,7 @@ def windows_of_pid(
     ended = True  # unless it is we who end it
     label = f"sampling process {pid}{' and children' if children else ''}, Ctrl-C ends it"
     try:
-        with Clock(seconds, label) as clock:
+        with _interrupted(), Clock(seconds, label) as clock:
             clock(done, length)
             rounds = rounds_of_pid(pid, length, budget, number=number, children=children, seen=seen)
             for windows in rounds:
@@ -93,7 +95,7 @@ def windows_of_pid(
         if not taken:
             raise
         ended = False
-    except (PySpyError, NothingToSample, FileNotFoundError) as error:
+    except (PySpyError, NothingToSample, OSError) as error:
         if not taken:
             raise Refused(f"process {pid} could not be sampled: {error}") from None
         _say(f"the sampling ended early: {error}")
@@ -111,6 +113,20 @@ def windows_of_pid(
             "gone: what they did is not in it"
         )
     return tuple(taken)
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[None]:
+    """Take what else would end us, such as `timeout`, for Ctrl-C: what was seen is kept."""
+    deadly = (signal.SIGTERM, signal.SIGHUP)
+    taken = [one for one in deadly if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def rounds_of_pid(

@@ -183,7 +183,8 @@ class _Tables:
         merging = Merging()
         frames = {number: self._frames(lines) for number, lines in self.locations.items()}
         for locations, values, labels in self.samples:
-            if len(locations) > _DEEPEST or len(values) < len(kinds):
+            deep = sum(len(frames.get(one, ())) for one in locations)
+            if max(deep, len(locations)) > _DEEPEST or len(values) < len(kinds):
                 raise BadProfile("it is damaged: a sample without its values, or far too deep")
             stack = [frame for one in reversed(locations) for frame in frames.get(one, [])]
             named = {self.text(key): self.text(text) for key, text in labels}

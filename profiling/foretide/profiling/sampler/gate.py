@@ -19,7 +19,7 @@ import socket
 import struct
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 PTRACE_SEIZE = 0x4206
@@ -42,6 +42,14 @@ _AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST, _AT_SECOND = 0, 4, 16, 24
 
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+class _PollDescriptor(ctypes.Structure):
+    _fields_ = (("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short))
 
 
 class Call(Enum):
@@ -92,8 +100,16 @@ class Gate:
     `pid` is py-spy's. Close it in every case: it ends py-spy and reaps it.
     """
 
-    def __init__(self, arguments: Sequence[str], target: int, output: int, errors: int) -> None:
-        """py-spy inherits `output` under its number, and `errors` as its standard error.
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        target: int,
+        output: int,
+        errors: int,
+    ) -> None:
+        """py-spy inherits `output` under its number, and `errors` as its standard output and
+        error: how many samples it could not take it tells in the first.
 
         Raises:
             GateUnavailable: the filter is not allowed here.
@@ -114,7 +130,8 @@ class Gate:
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
-            _become(list(arguments), program, theirs, (silence, silence, errors), output)
+            standard = (silence, errors, errors)
+            _become(list(arguments), environment, program, theirs, standard, output)
         os.close(silence)
         theirs.close()
         with ours:
@@ -148,9 +165,13 @@ class Gate:
         self._waiting, _, _, number, _ = _NOTIFICATION.unpack_from(buffer)
         return Call.ATTACH if number == _NUMBERS[platform.machine()][2] else Call.SLEEP
 
-    def ready(self) -> bool:
-        """Does another call wait already?"""
-        return bool(self._poll.poll(0))
+    def ready(self, seconds: float) -> bool:
+        """Does another call wait before so many seconds are over?"""
+        # poll() counts milliseconds, and a stop is over in a quarter of one.
+        whole = int(max(0.0, seconds))
+        left = _Timespec(whole, int((max(0.0, seconds) - whole) * 1e9))
+        asked = _PollDescriptor(self._listener, select.POLLIN, 0)
+        return bool(_LIBC.ppoll(ctypes.byref(asked), 1, ctypes.byref(left), None) > 0)
 
     def answer(self, call: Call) -> None:
         """Let it go on: a sleep ends at once, an attach happens."""
@@ -190,6 +211,7 @@ class Gate:
 
 def _become(
     arguments: list[str],
+    environment: Mapping[str, str],
     program: ctypes.Array[ctypes.c_char],
     parent: socket.socket,
     standard: tuple[int, int, int],
@@ -213,6 +235,6 @@ def _become(
         for number, descriptor in enumerate(standard):
             os.dup2(descriptor, number)
         os.set_inheritable(output, True)
-        os.execv(arguments[0], arguments)
+        os.execve(arguments[0], arguments, environment)
     finally:
         os._exit(127)

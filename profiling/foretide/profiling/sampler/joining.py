@@ -21,9 +21,22 @@ class Parts:
         return max(0, min(self.number - 1, int((moment - self.start) / self.length)))
 
     def within(self, marks: Sequence[Mark]) -> Sequence[Mark]:
-        """Those before its end: where it was cut short, others came after it."""
-        end = self.start + self.number * self.length
-        return [mark for mark in marks if mark.at < end]
+        """Those of the window: others came before it, to find a rate, or after it was cut short."""
+        return [mark for mark in marks if self.has(mark)]
+
+    def has(self, mark: Mark) -> bool:
+        """Does it lie in the window?"""
+        return self.start <= mark.at < self.start + self.number * self.length
+
+
+def of_samples(marks: Sequence[Mark], failed: int) -> list[Mark]:
+    """The marks of those samples that py-spy has taken; it could not take `failed` of them.
+
+    None where it is not known which it could not: all that follow would be of other samples.
+    """
+    if sum(mark.lost for mark in marks) != failed:
+        return []
+    return [mark for mark in marks if not mark.lost]
 
 
 def marks_of(marks: Sequence[Mark], tid: int, count: int) -> list[Mark | None]:
@@ -33,9 +46,11 @@ def marks_of(marks: Sequence[Mark], tid: int, count: int) -> list[Mark | None]:
     read a stack: it has none before Python knows it, nor after Python has forgotten it.
     """
     seen = [mark for mark in marks if tid in mark.threads]
-    if len(seen) < count:
-        return [*seen, *([None] * (count - len(seen)))]
     started_later = bool(marks) and tid not in marks[0].threads
+    if len(seen) < count:
+        # The others are of whoever had its address before (Python 3.8 to 3.10), or were not seen.
+        unknown = [None] * (count - len(seen))
+        return [*unknown, *seen] if started_later else [*seen, *unknown]
     return list(seen[len(seen) - count :] if started_later else seen[:count])
 
 
@@ -48,7 +63,9 @@ def join(
 ) -> tuple[list[Thread], list[Samples]]:
     """Threads, and their samples. `tids` names threads by py-spy's addresses.
 
-    A thread whose number is not to be found stands as number 0, without counters.
+    `marks` are those of all samples since py-spy was started, in the window or not; none where it
+    is not known which samples are theirs. A thread whose number is not to be found stands as
+    number 0, without counters.
     """
     samples_of: dict[int, list[ThreadSamples]] = {}
     for each in recording.threads:
@@ -60,46 +77,57 @@ def join(
     place = {thread.tid: index for index, thread in enumerate(threads)}
     joined: list[Samples] = []
     for tid in sorted(samples_of):
-        if tid not in place:
-            place[tid] = len(threads)
-            name = next((each.name for each in samples_of[tid] if each.name), "")
-            threads.append(Thread(tid, name, 0.0, 0.0, 0.0, 0.0, 0, 0, {}))
         stacks = [stack for each in samples_of[tid] for stack in each.stacks]
         if marks and tid in marks[-1].threads:
             # py-spy may have taken one more after we had asked it to end.
             del stacks[sum(tid in mark.threads for mark in marks) :]
-        joined.extend(_samples(place[tid], stacks, marks_of(marks, tid, len(stacks)), tid, parts))
+        pairs = zip(stacks, marks_of(marks, tid, len(stacks)), strict=True)
+        seen = [(stack, mark) for stack, mark in pairs if mark is None or parts.has(mark)]
+        if not seen:
+            continue
+        if tid not in place:
+            place[tid] = len(threads)
+            name = next((each.name for each in samples_of[tid] if each.name), "")
+            threads.append(Thread(tid, name, 0.0, 0.0, 0.0, 0.0, 0, 0, {}))
+        joined.extend(_samples(place[tid], seen, tid, parts))
     return threads, joined
 
 
 def _samples(
-    thread: int, stacks: list[int], marks: Sequence[Mark | None], tid: int, parts: Parts
+    thread: int, stacks: Sequence[tuple[int, Mark | None]], tid: int, parts: Parts
 ) -> list[Samples]:
-    moments: dict[tuple[int, int], list[Moment | None]] = {}
-    usual: dict[int, list[Moment | None]] = {}
-    for position, (stack, mark) in enumerate(zip(stacks, marks, strict=True)):
+    moments: dict[int, dict[int, list[Moment | None]]] = {}
+    for position, (stack, mark) in enumerate(stacks):
         at = parts.start + (position + 0.5) / len(stacks) * parts.length * parts.number
-        moment = mark.threads[tid] if mark else None
         part = parts.of(mark.at if mark else at)
-        moments.setdefault((stack, part), []).append(moment)
-        usual.setdefault(stack, []).append(moment)
+        seen = mark.threads[tid] if mark else None
+        moments.setdefault(stack, {}).setdefault(part, []).append(seen)
     return [
-        Samples(thread, stack, len(seen), _active(seen, usual[stack]), part)
-        for (stack, part), seen in sorted(moments.items())
+        Samples(thread, stack, len(of[part]), active, part)
+        for stack, of in sorted(moments.items())
+        for part, active in zip(sorted(of), _active([of[part] for part in sorted(of)]), strict=True)
     ]
 
 
-def _active(seen: Sequence[Moment | None], usual: Sequence[Moment | None]) -> int | None:
-    """How many of these samples of one stack were of a thread at work.
+def _active(parts: Sequence[Sequence[Moment | None]]) -> list[int | None]:
+    """How many of these samples of one stack were of a thread at work, part by part.
 
-    Those that were seen while they stood still speak for the others; only where none was in the
-    whole window, what was seen a moment before has to do.
+    Those that were seen while they stood still speak for the others of the window; only where none
+    was, what was seen a moment before has to do. What is left of a sample goes on to the next part.
     """
-    for said in (
-        [each.active for each in seen if each and each.active is not None],
-        [each.active for each in usual if each and each.active is not None],
-        [each.ran_before for each in usual if each and each.ran_before is not None],
-    ):
-        if said:
-            return round(sum(said) / len(said) * len(seen))
-    return None
+    whole = [seen for part in parts for seen in part if seen]
+    said = [each.active for each in whole if each.active is not None]
+    said = said or [each.ran_before for each in whole if each.ran_before is not None]
+    if not said:
+        return [None] * len(parts)
+    share = sum(said) / len(said)
+    found: list[int | None] = []
+    left = 0.0
+    for part in parts:
+        for seen in part:
+            known = seen.active if seen else None
+            left += share if known is None else known
+        active = min(round(left), len(part))
+        left -= active
+        found.append(active)
+    return found

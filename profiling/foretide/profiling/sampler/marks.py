@@ -16,7 +16,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One sample: when it was (monotonic seconds), and its threads by the kernel's number."""
+    """One sample: when it was (monotonic seconds), and its threads by the kernel's number. `lost`:
+    py-spy could not take it, so that no thread has a stack of it.
+    """
 
     at: float
     threads: Mapping[int, Moment]
+    lost: bool = False

@@ -29,7 +29,6 @@ class Plain:
         self.target = target
         self.slots = Slots(rate)
         self.marks: list[Mark] = []
-        self.stops: list[float] = []
         self.failed = 0
         self.cpu_seconds = 0.0
         self._held_since: float | None = None
@@ -40,14 +39,20 @@ class Plain:
         self._process = subprocess.Popen(
             line,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=self._errors,
             stderr=self._errors,
             pass_fds=[self._output],
+            env=pyspy.environment(),
         )
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def due(self) -> float:
+        """When to call `take`, in monotonic seconds."""
+        return self.slots.due
 
     def begin(self, rate: float) -> None:
         """Count looks from now on, at this rate."""
@@ -85,14 +90,14 @@ class Plain:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise pyspy.PySpyError("py-spy did not end and was killed") from None
-        text = os.pread(self._output, os.fstat(self._output).st_size, 0)
-        self.failed = pyspy.failures(os.pread(self._errors, 65536, 0))
+        text = pyspy.written(self._output)
+        self.failed = pyspy.failures(pyspy.written(self._errors))
         if not text:
             raise pyspy.PySpyError(self._complaint())
         return text
 
     def _complaint(self) -> str:
-        said = pyspy.complaint(os.pread(self._errors, 65536, 0))
+        said = pyspy.complaint(pyspy.written(self._errors))
         return said or f"py-spy ended with status {self._process.returncode}"
 
     def close(self) -> None:

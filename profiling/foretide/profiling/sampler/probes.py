@@ -47,6 +47,9 @@ class Facts:
 
     pid: int
     exists: bool = True
+    main_ended: bool = False  # its first thread, while others go on
+    is_self: bool = False
+    halted: bool = False  # by a signal
     own: Identity = Identity()
     target: Identity = Identity()
     can_ptrace: bool = True  # CAP_SYS_PTRACE among our effective capabilities
@@ -72,6 +75,25 @@ def explain(facts: Facts) -> Refusal | None:
     """The first thing that is in the way."""
     if not facts.exists:
         return Refusal("NoProcess", f"there is no process {facts.pid}", "Give a PID that runs")
+    if facts.is_self:
+        return Refusal(
+            "Itself",
+            f"process {facts.pid} is the sampler itself",
+            "Give the PID of another process",
+        )
+    if facts.main_ended:
+        return Refusal(
+            "MainThreadEnded",
+            f"the first thread of process {facts.pid} has ended, and with it all that the kernel "
+            "tells of its memory, though other threads go on",
+            "Let its main thread wait for the others (join) where it now ends by itself",
+        )
+    if facts.halted:
+        return Refusal(
+            "Stopped",
+            f"process {facts.pid} was stopped by a signal, such as SIGSTOP or Ctrl-Z",
+            f"Let it go on: kill -CONT {facts.pid}",
+        )
     if facts.pyspy:
         return Refusal("NoPySpy", facts.pyspy, "Install py-spy beside the sampler")
     return _access(facts) or _interpreter(facts)
@@ -205,7 +227,10 @@ def look(pid: int) -> Facts:
     except OSError:
         return Facts(pid, exists=False)
     if status.get("State", "Z")[0] in "ZX":
-        return Facts(pid, exists=False)
+        others = int(status.get("Threads", "1")) > 1
+        return Facts(pid, exists=others, main_ended=others)
+    if pid == os.getpid():
+        return Facts(pid, is_self=True)
     # A thread of the kernel has no memory, and so nothing that could be refused.
     has_memory = "VmSize" in status
     denied = _denied(pid) if has_memory else ""
@@ -216,6 +241,7 @@ def look(pid: int) -> Facts:
     own, target = _identity(ours), _identity(status)
     return Facts(
         pid=pid,
+        halted=status.get("State", "")[:1] == "T",
         own=own,
         target=target,
         can_ptrace=bool(int(ours.get("CapEff", "0"), 16) >> 19 & 1),

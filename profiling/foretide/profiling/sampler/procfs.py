@@ -7,6 +7,7 @@ does it.
 
 import contextlib
 import os
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -98,6 +99,24 @@ def start_ticks(pid: int) -> int:
     return int(text[text.rindex(b")") + 2 :].split()[19])
 
 
+def image(pid: int) -> int:
+    """Where its stack began, 0 where that is not told: exec gives a process another one."""
+    text = read(f"/proc/{pid}/stat")
+    return int(text[text.rindex(b")") + 2 :].split()[25])
+
+
+def identity(pid: int) -> tuple[int, set[int]]:
+    """Its effective user, and all its groups."""
+    fields = {
+        name: [int(word) for word in value.split()]
+        for name, _, value in (
+            line.partition(b":") for line in read(f"/proc/{pid}/status").splitlines()
+        )
+        if name in (b"Uid", b"Gid", b"Groups")
+    }
+    return fields[b"Uid"][1], {fields[b"Gid"][1], *fields.get(b"Groups", [])}
+
+
 def command(pid: int) -> str:
     """The program and its script or module. No further arguments: they may hold secrets."""
     words = [word.decode(errors="replace") for word in read(f"/proc/{pid}/cmdline").split(b"\0")]
@@ -137,8 +156,19 @@ def process_io(pid: int) -> Mapping[str, int] | None:
     return parse_fields(text) if text else None
 
 
+def _most_open() -> int:
+    """How many files of threads may stay open: half of what this process may open at all."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 20 if soft == resource.RLIM_INFINITY else soft // 2
+
+
 class ThreadFiles:
-    """A thread's files in /proc, kept open: a look then costs one read each, not three calls."""
+    """A thread's files in /proc, kept open: a look then costs one read each, not three calls.
+
+    Not all of them where there are many threads: a process may often open 1024 files only.
+    """
+
+    kept = 0  # of all threads
 
     def __init__(self, pid: int, tid: int) -> None:
         self.tid = tid
@@ -148,13 +178,21 @@ class ThreadFiles:
     def read(self, name: str, size: int = 512) -> bytes:
         """One of its files. Raises OSError where it may not be read or the thread has gone."""
         descriptor = self._open.get(name)
-        if descriptor is None:
-            descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        if descriptor is not None:
+            return os.pread(descriptor, size, 0)
+        descriptor = os.open(f"{self.path}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        if ThreadFiles.kept < _most_open():
             self._open[name] = descriptor
-        return os.pread(descriptor, size, 0)
+            ThreadFiles.kept += 1
+            return os.pread(descriptor, size, 0)
+        try:
+            return os.pread(descriptor, size, 0)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         for descriptor in self._open.values():
             with contextlib.suppress(OSError):
                 os.close(descriptor)
+        ThreadFiles.kept -= len(self._open)
         self._open.clear()

@@ -10,11 +10,14 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 
 from ..window import Frame
 
 _THREAD = re.compile(r"^thread \((0x[0-9A-Fa-f]+|\d+)\)(?:: (.*))?$", re.DOTALL)
+_LOST = b"Failed to get stack trace from "
+_AGAIN = b"Failed to connect to process, retrying"
 _PROFILE = re.compile(r"^(?:Process \d+ )?Thread (0x[0-9A-Fa-f]+|\d+)(?: \"(.*)\")?$", re.DOTALL)
 
 
@@ -83,10 +86,36 @@ def arguments(
     return line
 
 
+def environment() -> dict[str, str]:
+    """py-spy's: it is to log what it could not do, and no more. A user's own settings could have it
+    log at each call, or tell a stack of its own for an error.
+    """
+    log = "warn,py_spy::python_spy=info"
+    return {**os.environ, "RUST_LOG": log, "RUST_LOG_STYLE": "never", "RUST_BACKTRACE": "0"}
+
+
+def written(descriptor: int) -> bytes:
+    """All that py-spy has written to a file that it has from us."""
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
 def complaint(stderr: bytes) -> str:
-    """What went wrong, from what py-spy has printed, without its progress."""
+    """What went wrong, from what py-spy has printed, without its progress and its log."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    return "; ".join(line for line in lines if line and not line.startswith("py-spy>"))
+    told = [line for line in lines if line and not line.startswith(("py-spy>", "["))]
+    # Causes are numbered, and often the same.
+    causes = (re.sub(r"^\d+: ", "", line) for line in told if line != "Caused by:")
+    return "; ".join(dict.fromkeys(causes))
+
+
+def lost(stderr: bytes) -> int:
+    """How many samples this part of py-spy's log says it could not take: a line for each."""
+    return stderr.count(_LOST)
+
+
+def tries_again(stderr: bytes) -> bool:
+    """Does this part of its log say that it could not find its way in a process yet?"""
+    return _AGAIN in stderr
 
 
 def failures(stderr: bytes) -> int:
@@ -117,23 +146,31 @@ def parse(text: str | bytes) -> Recording:
         place[number] = len(frames)
         frames.append(Frame(raw["name"], raw.get("file") or "", raw.get("line") or 0))
     known: dict[tuple[int, ...], int] = {}
-    threads = []
+    threads: list[ThreadSamples] = []
     for profile in profiles:
-        tag = _PROFILE.match(profile["name"])
-        indices = []
+        whole = _PROFILE.match(profile["name"])
+        # py-spy tells threads by their address, which the next one may have been given: each
+        # sample says whose it is.
+        indices: dict[str, list[int]] = {}
+        names: dict[str, Counter[str]] = {}
         for sample in profile["samples"]:
-            if sample and sample[0] in tags:
-                tag = tag or tags[sample[0]]
+            tag = (tags.get(sample[0]) if sample else None) or whole
             stack = tuple(place[number] for number in sample if number in place)
-            indices.append(known.setdefault(stack, len(known)))
-        identity, name = (tag.group(1), tag.group(2)) if tag else ("", "")
-        is_address = identity[:2] in ("0x", "0X")
-        threads.append(
-            ThreadSamples(
-                tid=int(identity) if identity and not is_address else None,
-                pthread=int(identity, 16) if is_address else None,
-                name=name or "",
-                stacks=indices,
-            )
-        )
+            identity, name = (tag[1], tag[2] or "") if tag else ("", "")
+            indices.setdefault(identity, []).append(known.setdefault(stack, len(known)))
+            names.setdefault(identity, Counter())[name] += 1
+        for identity, stacks in indices.items():
+            # The name, too, may at first be that of the one before.
+            ((name, _),) = names[identity].most_common(1)
+            threads.append(_of_thread(identity, name, stacks))
     return Recording(frames, list(known), threads)
+
+
+def _of_thread(identity: str, name: str, stacks: list[int]) -> ThreadSamples:
+    is_address = identity[:2] in ("0x", "0X")
+    return ThreadSamples(
+        tid=int(identity) if identity and not is_address else None,
+        pthread=int(identity, 16) if is_address else None,
+        name=name,
+        stacks=stacks,
+    )

@@ -1,21 +1,21 @@
 """Samples processes window by window: the sampler's front."""
 
 import contextlib
-import os
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..window import Overhead, Thread, Window
-from . import joining, procfs, pyspy
-from .budget import Budget, Cost, affordable, calibrated, next_rate
+from ..window import Overhead, Samples, Thread, Window
+from . import joining, pyspy, usage
+from .budget import Budget, Cost, Debt, affordable, calibrated, hindered, next_rate
 from .gate import GateUnavailable
+from .marks import Mark
 from .plain import Plain
 from .priority import come_at_once
 from .sweeps import Sweeps
 from .taking import Taking
 from .target import Target, TargetGone
+from .unseen import share_out
 from .variables import by_index, read_variables
 from .watchdog import Watchdog, shared
 
@@ -24,8 +24,9 @@ _USUAL_STOP = 0.0003  # seconds for each thread, measured with stacks 14 deep
 _USUAL_CPU = 0.0006
 _CALIBRATION = 5  # samples, fewer where each of them stops the target for long
 _CALIBRATION_RATE = 8.0
-_WINDOW_CPU = 0.03  # seconds: to start py-spy and to read what it wrote
+_WINDOW_CPU = 0.04  # seconds: to start py-spy and to read what it wrote
 _PART_SECONDS = 1.0  # about
+_HALTED_SECONDS = 0.2  # between two looks at a process that a signal has stopped
 _BUSY = 0.1  # a thread that rests less has told how long it was stopped
 
 
@@ -58,7 +59,7 @@ class Sampler:
         self.rate: float | None = None  # not known until the first stops have been measured
         self._taking: Taking | Plain | None = None
         self._held = True  # may py-spy be held at each sample? Until the kernel says no
-        self._skipped = 0
+        self._skipped: list[Mark] = []  # taken before the window, to measure their cost
         self._cut = False  # has the window ended before its time?
         self._ends = 0.0
         self._started_at = 0.0
@@ -66,6 +67,8 @@ class Sampler:
         self._part_ends = 0.0
         self._cpu = 0.0
         self._sweeps = Sweeps(self.target, self.budget)
+        self._debt = Debt()
+        self._cost: Cost | None = None
 
     def __enter__(self) -> "Sampler":
         return self
@@ -82,7 +85,10 @@ class Sampler:
         """
         if not self.target.lives():
             raise TargetGone(f"process {self.target.pid} has ended")
-        self._cpu = _own_cpu()
+        if self.target.is_halted():
+            raise pyspy.PySpyError(f"process {self.target.pid} is stopped: let it go on (SIGCONT)")
+        self._cpu = usage.own_cpu()
+        self._skipped = []
         come_at_once()
         self.target.begin()
         self._taking = taking = self._start()
@@ -122,32 +128,38 @@ class Sampler:
                 self._held = False
         if self.rate is None:  # it cannot be changed later: reckon with what others were stopped
             stop = _USUAL_STOP * len(self.target.watched)
-            self.rate = self._affordable(stop, _USUAL_CPU)
+            self.rate = self._affordable(Cost(stop, _USUAL_CPU, _WINDOW_CPU))
         return Plain(self.target, rate=self.rate)
 
-    def _affordable(self, stop: float, sample: float) -> float:
-        """The rate that such samples allow, with looks between them where they are rare."""
-        rate = affordable(self.budget, Cost(stop, sample, _WINDOW_CPU), self.seconds)
-        fixed = _WINDOW_CPU + self._sweeps.expected(self.seconds, rate)
-        return affordable(self.budget, Cost(stop, sample, fixed), self.seconds)
+    def _affordable(self, cost: Cost) -> float:
+        """The rate that such a cost allows, with looks between samples where they are rare."""
+        rate = affordable(self.budget, cost, self.seconds)
+        looks = self._sweeps.expected(self.seconds, rate)
+        return affordable(self.budget, replace(cost, window=cost.window + looks), self.seconds)
 
     def _calibrate(self, taking: Taking) -> float:
         """A rate for the first window, from a few stops: it must keep the budget, too."""
         taking.begin(_CALIBRATION_RATE)
-        before = _own_cpu() + _cpu_of(taking.pid)
         allowed = self.budget.stopped * self.seconds / 2
-        while len(taking.marks) < _CALIBRATION and sum(taking.stops) < allowed:
-            time.sleep(max(0.0, taking.slots.due - time.monotonic()))
+        before = 0.0
+        while (
+            len(taking.marks) < _CALIBRATION and sum(each.most for each in taking.stops) < allowed
+        ):
+            if len(taking.marks) <= 1:  # the first costs more than those that follow
+                before = usage.own_cpu() + usage.cpu_of(taking.pid)
+            time.sleep(max(0.0, taking.due - time.monotonic()))
             taking.take()
-        spent = _own_cpu() + _cpu_of(taking.pid) - before
-        self._skipped = len(taking.marks)
-        return self._affordable(calibrated(taking.stops), spent / self._skipped)
+        spent = usage.own_cpu() + usage.cpu_of(taking.pid) - before
+        self._skipped = taking.marks
+        each = spent / max(1, len(self._skipped) - 1)
+        cost = Cost(calibrated(taking.stops), each, _WINDOW_CPU, taking.first_stop)
+        return self._affordable(cost)
 
     @property
     def due(self) -> float:
         """When `step` wants to be called next, in monotonic seconds."""
         assert self._taking is not None, "begin first"
-        return min(self._taking.slots.due, self._sweeps.due, self._part_ends, self._ends)
+        return min(self._taking.due, self._sweeps.due, self._part_ends, self._ends)
 
     def step(self) -> bool:
         """Take what is due; False once the window is over, as it also is where the process ends.
@@ -161,7 +173,7 @@ class Sampler:
         if now >= self._ends:
             return False
         try:
-            if now >= taking.slots.due:
+            if now >= taking.due:
                 taking.take()
             elif now >= self._sweeps.due:
                 self._sweeps.sweep(now)
@@ -197,33 +209,26 @@ class Sampler:
         facts, container, seconds = self.target.end(self._parts.number)
         if self._cut:
             seconds = self._parts.number * self._parts.length
-        rss = _own_pss() + _rss_of(taking.pid)
+        rss = usage.own_pss() + usage.rss_of(taking.pid)
         try:
             text = taking.finish()
         finally:
             self._end_taking()
-        recording = pyspy.parse(text)
-        # Where samples are missing, it is not known which marks are theirs.
+        recording, marks = self._read(text, taking)
         kept = self._parts.within(taking.marks)
-        marks = [] if taking.failed else kept
-        skipped = self._skipped
-        self._skipped = 0
-        recording = _without_first(recording, skipped)
-        tids = self.target.tids_of([t.pthread for t in recording.threads if t.pthread])
-        threads, samples = joining.join(recording, self.target.watched, tids, marks, self._parts)
+        if marks:
+            count = sum(not mark.lost for mark in kept)
+        else:
+            count = max((len(each.stacks) for each in recording.threads), default=0)
+        usual = seconds / max(1, count)
+        threads, samples = self._joined(recording, marks, facts.cpu_seconds, usual)
         variables: Mapping[int, Mapping[str, str]] = {}
         if self.variables:
             with contextlib.suppress(pyspy.PySpyError):  # the window is worth more without them
                 variables = by_index(recording.frames, read_variables(self.target.pid))
         source = self.target.sources.of_leaves(recording.frames, recording.stacks)
-        cpu = _own_cpu() - self._cpu + taking.cpu_seconds
-        still = _stood_still(threads, seconds)
-        if isinstance(taking, Taking):
-            count = len(kept)
-            stopped: float | None = min(sum(taking.stops[:count]), still) / seconds
-        else:
-            count = max((len(each.stacks) for each in recording.threads), default=0)
-            stopped = still / seconds if still < _BUSY * seconds else None
+        cpu = usage.own_cpu() - self._cpu + taking.cpu_seconds
+        stopped = _stopped_share(taking, threads, seconds, len(kept))
         window = Window(
             started_at=round(self._started_at, 3),
             seconds=round(seconds, 4),
@@ -251,15 +256,45 @@ class Sampler:
             variables=variables,
             parts=self._parts.number,
         )
-        self._adapt(window, max(1, count))
+        first = taking.first_stop if isinstance(taking, Taking) else 0.0
+        self._adapt(window, max(1, len(kept) or count), first)
         return window
 
-    def _adapt(self, window: Window, taken: int) -> None:
+    def _read(self, text: bytes, taking: Taking | Plain) -> tuple[pyspy.Recording, list[Mark]]:
+        """What py-spy has written, and the marks of its samples as far as these are known; without
+        them the samples that came before the window are left out here.
+        """
+        recording = pyspy.parse(text)
+        marks = joining.of_samples([*self._skipped, *taking.marks], taking.failed)
+        if not marks:
+            recording = _without_first(recording, len(self._skipped))
+        self._skipped = []
+        return recording, marks
+
+    def _joined(
+        self, recording: pyspy.Recording, marks: Sequence[Mark], cpu_seconds: float, usual: float
+    ) -> tuple[list[Thread], list[Samples]]:
+        """Threads and their samples, of a process that has used so much CPU time. `usual`: seconds
+        from one sample to the next.
+        """
+        tids = self.target.tids_of([t.pthread for t in recording.threads if t.pthread])
+        watched = self.target.watched
+        threads, samples = joining.join(recording, watched, tids, marks, self._parts)
+        unseen = cpu_seconds - sum(thread.cpu_seconds for thread in threads)
+        ended = [not (each.tid in watched and watched[each.tid].alive) for each in threads]
+        return share_out(threads, samples, ended, unseen, usual), samples
+
+    def _adapt(self, window: Window, taken: int, first: float) -> None:
         total = window.overhead.sampler_cpu_seconds
         fixed = min(total / 2, _WINDOW_CPU + self._sweeps.cpu)
-        stopped = (window.overhead.stopped_share or 0.0) * window.seconds
-        cost = Cost(stopped / taken, (total - fixed) / taken, fixed)
-        self.rate = next_rate(self.budget, window.rate, cost, self.seconds)
+        share = window.overhead.stopped_share or 0.0
+        stops = max(0.0, share * window.seconds - first)
+        cost = Cost(stops / taken, (total - fixed) / taken, fixed, first)
+        self._cost = cost = cost.after(self._cost)
+        # A rate that fits what a window's stops have cost is too high for every second window
+        # that follows, by more than it is too low for the others.
+        self._debt = self._debt.after(self.budget, total / window.seconds, share)
+        self.rate = next_rate(self._debt.paid_from(self.budget), window.rate, cost, self.seconds)
 
     def window(self) -> Window:
         """One window. Raises what `begin`, `step` and `finish` raise; py-spy has ended then.
@@ -279,9 +314,9 @@ class Sampler:
     def close(self) -> None:
         """End py-spy if it runs, and let go of the process' files."""
         self._end_taking()
-        self.target.close()
 
     def _end_taking(self) -> None:
+        self.target.close()  # a window opens its files anew, and others may need theirs until then
         if self._taking is not None:
             self._taking.close()
             self._watchdog.forget(self._taking.pid)
@@ -309,7 +344,8 @@ def sample(
 ) -> Iterator[Window]:
     """Windows of one process, until it ends or `windows` have been taken. Local variables
     stay where they are unless `variables` asks for them. A window in which the process ends, or
-    Ctrl-C comes, is as long as it has whole parts, and is the last.
+    Ctrl-C comes, is as long as it has whole parts, and is the last. None begins while a signal has
+    stopped the process.
 
     Raises:
         FileNotFoundError: there is no such process.
@@ -329,6 +365,9 @@ def sample(
                     yield sampler.cut_short()
                 raise
             except pyspy.PySpyError:
+                if sampler.target.is_halted():  # by a signal: it may go on
+                    time.sleep(_HALTED_SECONDS)
+                    continue
                 failures += 1
                 if failures == _MOST_FAILURES:
                     raise
@@ -338,6 +377,18 @@ def sample(
             yield window
 
 
+def _stopped_share(
+    taking: Taking | Plain, threads: Sequence[Thread], seconds: float, taken: int
+) -> float | None:
+    """The share of the time in which the target stood still for its samples; None: not known."""
+    still = _stood_still(threads, seconds)
+    if isinstance(taking, Taking):
+        wakes = sum(each.voluntary_switches for each in threads) / seconds
+        held = taking.first_stop + hindered(taking.stops[:taken], wakes)
+        return min(held, still) / seconds
+    return still / seconds if still < _BUSY * seconds else None
+
+
 def _stood_still(threads: Sequence[Thread], seconds: float) -> float:
     """Seconds in which the busiest thread neither ran nor waited for a core: no stop is longer.
 
@@ -345,32 +396,6 @@ def _stood_still(threads: Sequence[Thread], seconds: float) -> float:
     """
     busiest = max((each.cpu_seconds + each.runqueue_seconds for each in threads), default=0.0)
     return max(0.0, seconds - busiest)
-
-
-def _own_cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def _cpu_of(pid: int) -> float:
-    total = 0.0
-    with contextlib.suppress(OSError):
-        for tid in procfs.thread_ids(pid):
-            total += procfs.parse_schedstat(procfs.read(f"/proc/{pid}/task/{tid}/schedstat"))[0]
-    return total
-
-
-def _own_pss() -> int:
-    """Our memory in bytes, shared pages counted by our part of them."""
-    text = procfs.read_or_none("/proc/self/smaps_rollup")
-    if text and (pss := procfs.parse_fields(text).get("Pss")):
-        return pss * 1024
-    return _rss_of(os.getpid())
-
-
-def _rss_of(pid: int) -> int:
-    text = procfs.read_or_none(f"/proc/{pid}/statm")
-    return int(text.split()[1]) * procfs.PAGE if text else 0
 
 
 __all__ = ["Sampler", "TargetGone", "sample"]

@@ -4,7 +4,7 @@ import contextlib
 import os
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ..window import Container, Peer, ProcessFacts, ThreadState
@@ -13,9 +13,9 @@ from .maps import AddressBook
 from .sockets import Sockets
 from .sources import Sources
 from .syscalls import NAMES
-from .threads import Descriptors, Look, Watched, look_at
+from .threads import HALTED, Descriptors, Look, Watched, look_at
 
-_LIST_SECONDS = 0.3
+_LIST_SECONDS = 1.0
 _PEER_SECONDS = 0.25
 _MOST_PEERS = 1024
 _PTHREAD_BYTES = 2048  # the kernel's thread number stands within struct pthread
@@ -44,19 +44,26 @@ class Target:
         """Raises FileNotFoundError or ProcessLookupError where there is no such process."""
         self.pid = pid
         self.started = procfs.start_ticks(pid)
-        self.command = procfs.command(pid)
-        self.book = AddressBook(pid)
         self._folder = f"/proc/{pid}/task"
-        self.descriptors = Descriptors(pid)
         self.places = cgroup.find(pid)
         self.watched: dict[int, Watched] = {}
-        self.sockets = Sockets(pid)
-        self.sources = Sources(pid)
+        self._read_program()
         self._links, self._listed_at = 0, 0.0
         self.sweeps = self.parts = 0
-        self._peers: dict[tuple[int, ...], tuple[float, Peer]] = {}
         self._before: Counters | None = None
+        self._stat: procfs.Stat
+
+    def _read_program(self) -> None:
+        """What is known of the program, not the process: exec puts another in its place."""
+        self._image = procfs.image(self.pid)
+        self.command = procfs.command(self.pid)
+        self.book = AddressBook(self.pid)
+        self.descriptors = Descriptors(self.pid)
+        self.sockets = Sockets(self.pid)
+        self.sources = Sources(self.pid)
+        self._peers: dict[tuple[int, ...], tuple[float, Peer]] = {}
         self._pthreads: dict[int, int] = {}
+        self._number_at: int | None = None  # in struct pthread
 
     def lives(self) -> bool:
         """Is it there, and still the same process?"""
@@ -67,16 +74,24 @@ class Target:
         fields = text[text.rindex(b")") + 2 :].split()
         return int(fields[19]) == self.started and fields[0] not in (b"Z", b"X")
 
+    def is_halted(self) -> bool:
+        """Has a signal stopped it (SIGSTOP, Ctrl-Z)? py-spy reads no stack of it then."""
+        text = procfs.read_or_none(f"/proc/{self.pid}/stat")
+        return text is not None and procfs.parse_stat(text).state == "T"
+
     def begin(self) -> None:
         """A window starts: count from here. Raises TargetGone."""
         self.close()
         self.sweeps = self.parts = 0
         self.descriptors.forget()
         try:
+            if procfs.image(self.pid) != self._image:
+                self._read_program()
             self.watched = {tid: Watched(self.pid, tid) for tid in procfs.thread_ids(self.pid)}
             for watched in self.watched.values():
                 watched.measure()
             self._before = self._count()
+            self._stat = self._before.stat
         except (FileNotFoundError, ProcessLookupError) as error:
             raise TargetGone(f"process {self.pid} has ended") from error
 
@@ -93,7 +108,8 @@ class Target:
         self._links, self._listed_at = links, at
         now = set(procfs.thread_ids(self.pid))
         for tid, watched in self.watched.items():
-            watched.alive = tid in now
+            if watched.alive and tid not in now:
+                watched.ended()
         for tid in sorted(now - self.watched.keys()):
             self.watched[tid] = Watched(self.pid, tid)
             self.watched[tid].born_now()
@@ -109,14 +125,25 @@ class Target:
             if not watched.alive:
                 continue
             try:
-                look = look_at(watched, self.book, self.descriptors)
+                looks[tid] = look_at(watched, self.book, self.descriptors)
             except OSError:
-                watched.alive = False  # it has ended just now
-                continue
-            watched.count(look, self.peer_of(look))
-            looks[tid] = look
+                watched.ended()
+        # Nobody runs in a process that a signal has stopped: while one does, nothing needs asking.
+        at_rest = not any(look.state is ThreadState.RUNNING for look in looks.values())
+        if at_rest and self.letter() == "T":
+            looks = dict.fromkeys(looks, HALTED)
+        for tid, look in looks.items():
+            self.watched[tid].count(look, self.peer_of(look))
         self.sweeps += 1
         return looks
+
+    def letter(self) -> str:
+        """Its first thread's state: "t" traced, "T" stopped by a signal; "": it has gone."""
+        try:
+            text = self.watched[self.pid].files.read("stat", 64)
+        except (OSError, KeyError):
+            return ""
+        return chr(text[text.rfind(b")") + 2])
 
     def end_part(self) -> None:
         """A part of the window ends: read all counters, so that a thread that ends loses little."""
@@ -124,6 +151,8 @@ class Target:
             if watched.alive:
                 watched.measure()
             watched.end_part(self.parts)
+        with contextlib.suppress(OSError):
+            self._stat = procfs.parse_stat(procfs.read(f"/proc/{self.pid}/stat"))
         self.parts += 1
 
     def peer_of(self, look: Look) -> Peer | None:
@@ -153,6 +182,8 @@ class Target:
             after = replace(
                 before, container=cgroup.read(self.places), machine=procfs.machine_cpu()
             )
+        # As the threads were counted: a window that was cut short ends with its last whole part.
+        after = replace(after, stat=self._stat)
         threads = [watched.summary() for watched in self.watched.values()]
         user = after.stat.user_seconds - before.stat.user_seconds
         system = after.stat.system_seconds - before.stat.system_seconds
@@ -190,30 +221,29 @@ class Target:
         except OSError:
             return os.cpu_count() or 1
 
-    def tids_of(self, pthreads: Iterable[int]) -> dict[int, int]:
+    def tids_of(self, pthreads: Collection[int]) -> dict[int, int]:
         """The kernel's numbers of threads that py-spy names by their address (Python 3.8 to 3.10).
 
         `struct pthread` holds the number; where, differs from one C library to the next, so the
-        place is looked for: one at which every thread has the number of a thread of this process.
+        place is looked for.
         """
-        wanted = [address for address in pthreads if address not in self._pthreads]
+        # An address may have gone to another thread since.
+        known = {a: tid for a, tid in self._pthreads.items() if tid in self.watched}
         numbers = self._namespaced()
         images: dict[int, bytes] = {}
         with contextlib.suppress(OSError), open(f"/proc/{self.pid}/mem", "rb", 0) as memory:
-            for address in wanted:
-                with contextlib.suppress(OSError):
-                    images[address] = os.pread(memory.fileno(), _PTHREAD_BYTES, address)
-        size = min((len(image) for image in images.values()), default=0)
-        for at in range(0, size - 3, 4):
-            found = {
-                address: struct.unpack_from("=i", image, at)[0] for address, image in images.items()
-            }
-            if all(number in numbers for number in found.values()) and len(
-                set(found.values())
-            ) == len(found):
-                self._pthreads.update({a: numbers[number] for a, number in found.items()})
-                break
-        return {a: self._pthreads[a] for a in pthreads if a in self._pthreads}
+            for address in pthreads:
+                if address not in known:
+                    with contextlib.suppress(OSError):
+                        images[address] = os.pread(memory.fileno(), _PTHREAD_BYTES, address)
+        if self._number_at is None:
+            self._number_at = number_at(list(images.values()), numbers.keys())
+        if self._number_at is not None:
+            for address, image in images.items():
+                if (tid := numbers.get(_number(image, self._number_at))) is not None:
+                    known[address] = tid
+        self._pthreads = known
+        return {a: known[a] for a in pthreads if a in known}
 
     def _namespaced(self) -> dict[int, int]:
         """Threads by the number that they have in their own PID namespace."""
@@ -228,6 +258,24 @@ class Target:
     def close(self) -> None:
         for watched in self.watched.values():
             watched.files.close()
+
+
+def number_at(images: Sequence[bytes], numbers: Collection[int]) -> int | None:
+    """The place at which most of these have the number of a thread, each one of its own.
+
+    Not all of them: a thread that has ended has left 0 there. None: at no place any has.
+    """
+    best, most = None, 0
+    for at in range(0, min(map(len, images), default=0) - 3, 4):
+        found = [number for image in images if (number := _number(image, at)) in numbers]
+        if len(found) > most and len(set(found)) == len(found):
+            best, most = at, len(found)
+    return best
+
+
+def _number(image: bytes, at: int) -> int:
+    """0 where it is too short."""
+    return int(struct.unpack_from("=i", image, at)[0]) if len(image) >= at + 4 else 0
 
 
 def _cpu(of_threads: float, of_process: float) -> float:

@@ -31,12 +31,19 @@ class Look:
     evidence: str
 
 
+# Of a thread whose process was stopped by a signal (SIGSTOP, Ctrl-Z): whatever call it was in, it
+# neither works nor waits. Scheduler's letter first, as elsewhere.
+HALTED = Look(ThreadState.OTHER, None, "T - do_signal_stop")
+
+
 class Watched:
     """One thread in a window: its files, and what was counted so far."""
 
     def __init__(self, pid: int, tid: int) -> None:
         self.tid = tid
-        self.name = ""
+        # What `threading` calls it, once somebody has imported that: before, nothing has a name. A
+        # fix that imports it would else be one after which all work is another thread's.
+        self.name = "MainThread" if tid == pid else ""
         self.alive = True
         # The call that it waited in at the last look, and that look: most threads wait for long.
         self.parked: tuple[bytes, Look] = (b"", Look(ThreadState.UNKNOWN, None, "?"))
@@ -68,6 +75,11 @@ class Watched:
         spent = self.last.cpu - self.first.cpu if self.first and self.last else 0.0
         self.parts += [0.0] * (number - len(self.parts))
         self.parts.append(round(max(0.0, spent - sum(self.parts)), 6))
+
+    def ended(self) -> None:
+        """It has gone: its files need not stay open, and no other thread has its number so soon."""
+        self.alive = False
+        self.files.close()
 
     def born_now(self) -> None:
         """It was started within the window: all that it has used belongs to it."""

@@ -126,8 +126,11 @@ def end(watch: Watch) -> None:
 
 
 def look(watch: Watch) -> None:
-    """End a py-spy that holds its target look after look."""
+    """End a py-spy that holds its target look after look; see whether a signal has stopped it."""
     state, tracer = status(watch.target)
+    if tracer == 0 and began(watch.pyspy) == watch.began:
+        # py-spy stops nobody by a signal: it was somebody else, whom we leave it to.
+        watch.was_stopped = state == "T"
     watch.held = watch.held + 1 if state == "t" and tracer == watch.pyspy else 0
     if watch.held >= _HELD_LOOKS:
         end(watch)

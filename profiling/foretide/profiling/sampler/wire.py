@@ -21,7 +21,7 @@ from ..window import LARGEST, Window, is_whole
 MARKER = "foretide-window/1"
 
 # More than any window unpacks to; a line that claims more is broken or malicious.
-_LARGEST = 64 * 1024 * 1024
+_LARGEST = 16 * 1024 * 1024
 
 
 def to_packed_line(window: Window) -> str:
