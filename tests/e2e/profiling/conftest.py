@@ -10,7 +10,7 @@ import yaml
 
 from sandbox.errors import SandboxError
 from sandbox.handle import Sandbox
-from sandbox.node.images import image, python_image
+from sandbox.node.images import python_image, sampler_image
 from sandbox.node.packages import why_not
 from sandbox.spec import SandboxSpec
 
@@ -35,15 +35,7 @@ def python():
 
 @pytest.fixture(scope="session")
 def sampler(python):
-    """The sampler's image: a Python, py-spy, and the part of Foretide that runs in pods."""
-    return image(
-        "sampler",
-        python,
-        packages=["py-spy==0.4.3"],
-        files={"/app/foretide/profiling": ROOT / "profiling" / "foretide" / "profiling"},
-        environment={"PYTHONPATH": "/app"},
-        user="65532:65532",
-    )
+    return sampler_image(python)
 
 
 # For each file: it ends before the next sandbox, without a node, is up.

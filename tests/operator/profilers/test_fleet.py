@@ -10,8 +10,8 @@ from foretide.operator.cluster import ClusterError
 from foretide.operator.profilers.census import ProfilerCensus
 from foretide.operator.profilers.fleet import ProfilerFleet
 from foretide.operator.profilers.memory import MemoryPods
-from foretide.operator.profilers.reconcile import ProfilerGone
 from foretide.operator.telemetry import Telemetry
+from foretide.operator.ticking import Gone
 from foretide.profiling.sampler.wire import read_windows
 
 FIXTURES = Path(__file__).parents[2] / "profiling" / "fixtures"
@@ -196,7 +196,7 @@ async def test_one_that_fails_goes_on_and_takes_no_other_down(fleet):
 
 
 async def test_one_that_turns_out_to_be_gone_is_dropped(fleet):
-    fleet.reconciler.error = ProfilerGone()
+    fleet.reconciler.error = Gone()
     fleet.upsert(body())
     await asyncio.wait_for(fleet.reconciler.detached.get(), 10)
     assert len(fleet) == 0

@@ -4,6 +4,7 @@ wrong on the way. Windows are real ones."""
 import asyncio
 import dataclasses
 import json
+import re
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,10 +19,11 @@ from foretide.operator.profilers.fleet import ProfilerFleet
 from foretide.operator.profilers.keeping import ProfileKeeper
 from foretide.operator.profilers.member import Member
 from foretide.operator.profilers.memory import MemoryPods
-from foretide.operator.profilers.reconcile import BUSY, QUIET, STEADY, ProfilerGone
-from foretide.operator.profilers.thinking import ThinkingFailed
+from foretide.operator.profilers.reconcile import BUSY, QUIET, STEADY
 from foretide.operator.settings import OperatorSettings, SettingsHolder, parse
 from foretide.operator.telemetry import Telemetry
+from foretide.operator.thinking import ThinkingFailed
+from foretide.operator.ticking import Gone
 from foretide.profiling.events import Event, Kind, to_line
 from foretide.profiling.sampler.wire import read_windows, to_packed_line
 
@@ -151,6 +153,25 @@ async def test_a_run_goes_from_attaching_to_done(world, make_pod, windows):
     assert world.api.condition("Ready")[:2] == ("True", "Done")
     assert world.api.status["podsSummary"] == "1/1"
     assert len(world.pods.calls) == 1
+
+
+async def test_too_few_samples_are_told_where_people_look(world, make_pod, windows):
+    """On a machine that is busy a minute may have some dozen."""
+    world.pods.add(make_pod(container=APP))
+    world.profiler()
+    await world.tick(2)
+    window = windows[0]
+    busiest = max(window.samples, key=lambda one: one.active or 0)
+    few = dataclasses.replace(busiest, count=5, active=5)
+    world.measure([dataclasses.replace(window, samples=(few,), sample_count=5)])
+    world.say(Kind.DONE)
+    await world.tick(2)
+    assert "hotspots" not in world.api.status
+    assert re.fullmatch(r"\([1-5] of 100 samples\)", world.api.status["topHotspot"])
+    for kind in ("Ready", "ProfileAvailable"):
+        status, _, message = world.api.condition(kind)
+        assert status == "True"
+        assert "samples are too few to rank anything, at least 100 are needed" in message
 
 
 async def test_once_done_nothing_more_is_done_to_new_pods(world, make_pod, windows):
@@ -502,7 +523,7 @@ async def test_that_nothing_matches_is_told(world):
 async def test_a_resource_that_is_gone_ends_the_ticking(world, make_pod):
     world.profiler()
     world.api.gone = True
-    with pytest.raises(ProfilerGone):
+    with pytest.raises(Gone):
         await world.tick()
 
 

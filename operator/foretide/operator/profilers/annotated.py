@@ -13,10 +13,10 @@ from urllib.parse import quote, urlencode
 
 from ..api.crds import GROUP, PROFILERS, VERSION
 from ..cluster import ClusterError, KubernetesCluster, listed
+from ..ticking import Announce
 from ..trying import Trying
 from . import rollout
 from .annotations import BadAnnotation, Changes, Workload, asks, changes, profiler_of
-from .reconcile import Announce
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from ..cluster import Cluster
 from ..conditions import STORE, Condition
 from ..settings import SettingsHolder
 from ..telemetry import Telemetry
+from ..thinking import Think, in_thread
+from ..ticking import Announce
 from .acting import Actor
 from .archive import windows_of
 from .collecting import Collector
@@ -22,8 +24,7 @@ from .fleet import ProfilerFleet
 from .history import History, Period
 from .keeping import ProfileKeeper, reference
 from .member import Member
-from .reconcile import Announce, ProfilerReconciler
-from .thinking import Think, in_thread
+from .reconcile import ProfilerReconciler
 
 # The label by which the store knows whose windows are whose.
 PROFILER = "profiler"

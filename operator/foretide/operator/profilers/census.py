@@ -1,8 +1,6 @@
 """Now and then, what is thought to exist is held against what does.
 
-A watch that breaks loses the deletions of its gap, and a kind that is installed while the operator
-runs may never be watched at all (see the census of PredictiveScalers). Templates that carry the
-sidecar of a Profiler that is gone are given back.
+Templates that carry the sidecar of a Profiler that is gone are given back.
 """
 
 import asyncio
@@ -11,9 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..api.crds import GROUP, PROFILERS, VERSION
+from ..api.crds import PROFILERS
 from ..api.predictivescaler import ScaleTargetRef
-from ..cluster import Cluster, listed
+from ..cluster import Cluster
+from ..ticking import take_census
 from ..trying import Trying
 from . import rollout, rollouts
 from .door import Pods
@@ -23,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 # Seconds between two looks: while no watch has told of any Profiler, and after that.
 _SOON, _LATER = 5.0, 60.0
-_TYPE = {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Profiler"}
 
 
 class ProfilerCensus:
@@ -59,14 +57,9 @@ class ProfilerCensus:
         Raises:
             ClusterError: the API server does not say what there is; nothing is changed then.
         """
-        # Before the list: what is created meanwhile is not in it, and must not count as gone.
-        known = {member.uid for member in self._fleet}
-        items = listed(self._cluster, f"{GROUP}/{VERSION}", PROFILERS, self._namespaces)
-        found = [{**_TYPE, **item} async for item in items]
-        for uid in known - {item["metadata"]["uid"] for item in found}:
-            self._fleet.remove(uid)
-        for item in found:
-            self._fleet.upsert(item)
+        found = await take_census(
+            self._fleet, self._cluster, "Profiler", PROFILERS, self._namespaces
+        )
         held = {whole for item in found if (whole := _held(item)) is not None}
         now = asyncio.get_running_loop().time()
         if self._may_write() and now >= self._give_back_at:

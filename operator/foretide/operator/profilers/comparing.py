@@ -12,11 +12,11 @@ from foretide.profiling.window import Window
 from ..api.profiler import BaselineSpec, ProfilerSpec
 from ..api.profiler_status import MOST_EVIDENCE, VerdictStatus
 from ..conditions import Condition
+from ..thinking import Think, ThinkingFailed, in_thread
 from . import traffic
 from .archive import WindowsGone, windows_of
 from .member import Member
 from .telling import COMPARED
-from .thinking import Think, ThinkingFailed, in_thread
 
 Json = dict[str, Any]
 
@@ -125,7 +125,8 @@ def _told(found: Comparison, problem: str) -> Compared:
     functions = [_of_function(it) for it in found.changes if it.significant]
     message = found.reason
     if found.missing is not None:
-        message += f"; {found.missing:.0f} s more of profile are needed on each side"
+        side = f"of {found.short}" if found.short else "on each side"
+        message += f"; {found.missing:.0f} s more of profile are needed {side}"
     for one in found.latencies:
         message += f"; {one.name} {1e3 * one.before:.1f} ms before, {1e3 * one.after:.1f} ms after"
     if problem:

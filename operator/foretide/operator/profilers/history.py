@@ -10,8 +10,8 @@ from foretide.profiling import codec
 from foretide.profiling.profile import BadProfile
 from foretide.profiling.window import Window
 from foretide.store.errors import StoreError, StoreRefused
-from foretide.store.profile_client import ProfileClient, every
-from foretide.store.profiles import KeptProfile, Kind, ProfileQuery
+from foretide.store.profile_client import ProfileClient
+from foretide.store.profiles import KeptProfile, Kind, ProfileQuery, every
 
 from ..store_settings import StoreSettings
 from .bundles import SECONDS

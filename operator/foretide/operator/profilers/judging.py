@@ -46,10 +46,18 @@ def judge(windows: Sequence[Window], *, hotspots: int, reference: str | None = N
             )
         ),
         "hotspots": [_dump(spot) for spot in spots] or None,
-        "topHotspot": f"{spots[0].function} {spots[0].self_percent} %" if spots else None,
+        "topHotspot": _top(spots, found),
         "pareto": _pareto(found),
         "overhead": _dump(_overhead(windows)),
     }
+
+
+def _top(spots: Sequence[HotspotStatus], found: ranking.Hotspots) -> str | None:
+    """What `kubectl get` shows: no empty column where a longer look would fill it."""
+    if spots:
+        return f"{spots[0].function} {spots[0].self_percent} %"
+    few = 0 < found.samples < ranking.LEAST_SAMPLES
+    return f"({found.samples:.0f} of {ranking.LEAST_SAMPLES} samples)" if few else None
 
 
 def _hotspot(one: ranking.Hotspot) -> HotspotStatus:

@@ -9,20 +9,16 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from foretide.profiling.events import Event, Kind
 from foretide.profiling.window import Window
 from foretide.store.profiles import Target
 
 from ..api.profiler import ProfilerMode, ProfilerSpec
 from ..conditions import parse_timestamp
-from ..settings import explain
+from ..kept import Json, Kept, named
 from .log_lines import Place
 from .plan import Returned
 from .routes import Refusal
-
-Json = dict[str, Any]
 
 # Of one pod, what status and comparisons are made from: 20 minutes of one process in windows of
 # 10 s. A window may take 100 kB; the store keeps all of them.
@@ -85,28 +81,19 @@ class PutAway:
 
 
 @dataclass(slots=True)
-class Member:
-    """One Profiler. `spec` is None where it is not valid; `invalid` then says why.
+class Member(Kept[ProfilerSpec]):
+    """One Profiler.
 
     `match_labels` are those by which a new pod is known, empty where labels alone do not say it.
     `users` are those that images were seen to run as; the fleet's Profilers share them. `pods` is
     what came back by the pod's uid, `targets` where a sampler may be that has to end with the
     Profiler: pod and container by the pod's uid. `turns` are pods whose sidecar may have its turn,
-    `runs` those that there have been, `newest` a version that waits for the next tick.
+    `runs` those that there have been.
     `kept_as` is whose windows the store is told they are, by workload and container.
     """
 
-    uid: str
-    namespace: str
-    name: str
-    body: Mapping[str, Any]
-    spec: ProfilerSpec | None = None
-    invalid: str = ""
-    generation: int | None = None
-    status: Json = field(default_factory=dict)
     run: str = ""
     runs: set[str] = field(default_factory=set)
-    newest: Mapping[str, Any] | None = None
     kept_as: dict[tuple[str, str], Target] = field(default_factory=dict)
     started_at: float | None = None
     finished_at: float | None = None
@@ -117,9 +104,6 @@ class Member:
     turns: dict[str, str] = field(default_factory=dict)
     injection_refusal: Refusal | None = None
     match_labels: dict[str, str] = field(default_factory=dict)
-    written_at: float = 0.0
-    noticed: Any = None
-    announced: dict[str, tuple[str, str]] = field(default_factory=dict)
     judged: tuple[Any, float, Json] | None = None
     compared: tuple[Any, float, Any] | None = None
     rolled_out: str = ""
@@ -127,27 +111,19 @@ class Member:
     @classmethod
     def from_body(cls, body: Mapping[str, Any]) -> "Member":
         """Read a resource, its status included."""
-        meta = body["metadata"]
-        member = cls(meta["uid"], meta["namespace"], meta["name"], body)
-        member.status = dict(body.get("status") or {})
+        uid, namespace, name, body, status = named(body)
+        member = cls(uid, namespace, name, body, status=status)
         member.users = dict(member.status.get("users") or {})
         member.update(body)
         return member
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take over a new version; another run forgets what the last one has brought."""
-        self.body = body
-        self.generation = body["metadata"].get("generation")
-        self.noticed = None
         self.compared = None  # with another baseline, say
         self.injection_refusal = None  # of what was asked for before
-        try:
-            self.spec = ProfilerSpec.model_validate(body.get("spec") or {})
-        except ValidationError as error:
-            self.spec, self.invalid = None, explain(error)
+        if (spec := self.take_over(body, ProfilerSpec)) is None:
             return
-        self.invalid = ""
-        run = run_key(self, self.spec)
+        run = run_key(self, spec)
         if run != self.run:
             self.run = run
             self.runs.add(run)

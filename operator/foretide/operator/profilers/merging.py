@@ -14,7 +14,7 @@ from foretide.profiling import codec
 from foretide.profiling.profile import BadProfile, merge
 from foretide.profiling.window import Window
 from foretide.store.errors import StoreRefused, StoreUnavailable
-from foretide.store.profile_client import ProfileClient, every
+from foretide.store.profile_client import ProfileClient
 from foretide.store.profiles import (
     MERGE_STEP,
     KeptProfile,
@@ -24,12 +24,13 @@ from foretide.store.profiles import (
     ProfileQuery,
     Profiles,
     Target,
+    every,
 )
 
 from ..links import Link
 from ..store_settings import StoreSettings
+from ..thinking import Think, ThinkingFailed, in_thread
 from .sender import ProfileConnection
-from .thinking import Think, ThinkingFailed, in_thread
 
 logger = logging.getLogger(__name__)
 

@@ -6,18 +6,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from foretide.profiling.window import Window
 
-from .. import conditions as api_conditions
-from .. import verdict
-from ..api.crds import GROUP, PROFILERS, VERSION
+from ..api.crds import PROFILERS
 from ..api.predictivescaler import ScaleTargetRef
 from ..api.profiler import ProfilerMode, ProfilerSpec
 from ..cluster import Cluster, ClusterError
-from ..conditions import Condition
+from ..conditions import READY, Condition
+from ..publishing import publish
 from ..telemetry import Telemetry
+from ..thinking import Think, ThinkingFailed, in_thread
+from ..ticking import Announce
 from . import containers, plan, rollouts, telling
 from .acting import Actor, order_of
 from .archive import WindowsGone, windows_of
@@ -30,7 +32,6 @@ from .member import MOST_WINDOWS, Member
 from .plan import PodPlan, Returned, State
 from .routes import Refusal
 from .telling import Found
-from .thinking import Think, ThinkingFailed, in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -38,19 +39,6 @@ logger = logging.getLogger(__name__)
 BUSY, STEADY, QUIET = 1.0, 5.0, 15.0
 # Figures are made anew this often at the most, in seconds: it takes CPU.
 _JUDGE_EVERY = 10.0
-_LONGEST_EVENT = 1_000
-
-
-class ProfilerGone(Exception):
-    """The resource itself does not exist any more."""
-
-
-class Announce(Protocol):
-    """Where Kubernetes Events go."""
-
-    def __call__(self, body: Mapping[str, Any], *, kind: str, reason: str, message: str) -> None:
-        """Post an Event of kind Normal or Warning on the resource."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +64,7 @@ class ProfilerReconciler:
         """Look, decide and act once; the seconds until it wants to be called again.
 
         Raises:
-            ProfilerGone: there is nothing to look after any more.
+            Gone: there is nothing to look after any more.
         """
         now = self.clock()
         spec = member.spec
@@ -200,45 +188,22 @@ class ProfilerReconciler:
         if not self.may_write():
             return
         if spec is None:
-            told = [Condition(api_conditions.READY, False, "InvalidSpec", member.invalid)]
+            told = [Condition(READY, False, "InvalidSpec", member.invalid)]
             fresh: dict[str, Any] = {}
         else:
             told = telling.conditions(spec, found, finished=member.finished_at is not None)
             fresh = telling.status(member, found)
-        said: set[str] = set()
-        for one in verdict.news(member.announced, told):
-            if one.message in said:  # several conditions may have one cause
-                continue
-            said.add(one.message)
-            self.announce(
-                member.body,
-                kind="Warning" if one.is_bad else "Normal",
-                reason=one.reason,
-                message=one.message[:_LONGEST_EVENT] or one.reason,
-            )
-        fresh["observedGeneration"] = member.generation
-        fresh["conditions"] = api_conditions.merge(
-            member.status.get("conditions") or (), told, generation=member.generation, now=now
+        await publish(
+            member,
+            fresh,
+            told,
+            plural=PROFILERS,
+            cluster=self.cluster,
+            announce=self.announce,
+            noticeable=telling.noticeable,
+            is_stale=partial(telling.is_stale, spec),
+            now=now,
         )
-        noticed = telling.noticeable(fresh)
-        stale = telling.is_stale(spec, now - member.written_at)
-        if noticed == member.noticed and not (stale and _differs(member.status, fresh)):
-            return
-        root = f"/apis/{GROUP}/{VERSION}/namespaces/{member.namespace}/{PROFILERS}"
-        path = f"{root}/{member.name}/status"
-        try:
-            await self.cluster.request(
-                "PATCH", path, {"status": fresh}, content_type="application/merge-patch+json"
-            )
-        except ClusterError as error:
-            if error.status == 404:
-                raise ProfilerGone from None
-            logger.warning(
-                "%s/%s: status not written: %s", member.namespace, member.name, error.message
-            )
-            return
-        member.status = {**member.status, **fresh}
-        member.noticed, member.written_at = noticed, now
 
 
 async def selector_of(pods: Pods, member: Member) -> str:
@@ -325,7 +290,3 @@ def _known_figures(member: Member) -> dict[str, Any]:
     if member.status.get("runKey") != member.run:
         return {}
     return {key: member.status[key] for key in _FIGURES if member.status.get(key) is not None}
-
-
-def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    return any(before.get(key) != value for key, value in after.items())

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from ..cluster import KubernetesCluster
 from ..settings import SettingsHolder
 from ..telemetry import Telemetry
+from ..thinking import Thinker
+from ..ticking import Announce
 from .acting import injection_of
 from .admission import Answer, Injection
 from .annotated import Annotated
@@ -17,9 +19,7 @@ from .fleet import ProfilerFleet
 from .history import History
 from .keeping import ProfileKeeper
 from .merging import ProfileMerger
-from .reconcile import Announce
 from .standing_by import StandBy
-from .thinking import Thinker
 from .webhook import Webhook
 
 

@@ -45,7 +45,7 @@ def conditions(spec: ProfilerSpec, found: Found, *, finished: bool) -> list[Cond
         PROFILED,
         True if found.figures else None,
         "Available" if found.figures else "NoWindows",
-        "" if found.figures else "no window has come back yet" + _unread(found),
+        _unranked(found) if found.figures else "no window has come back yet" + _unread(found),
     )
     told = [_ready(spec, found, attached, finished), attached, profiled]
     told += [it for it in (found.compared, found.stored) if it is not None]
@@ -56,7 +56,8 @@ def _ready(spec: ProfilerSpec, found: Found, attached: Condition, finished: bool
     if spec.suspend:
         return Condition(READY, True, "Suspended", "nothing is profiled, as asked for")
     if finished and found.figures:
-        return Condition(READY, True, "Done", "the run is done")
+        told = "; ".join(filter(None, ("the run is done", _unranked(found))))
+        return Condition(READY, True, "Done", told)
     if found.trouble is not None or attached.holds is not True:
         return Condition(READY, attached.holds, attached.reason, attached.message)
     if not found.figures:
@@ -86,6 +87,11 @@ def _attached(spec: ProfilerSpec, found: Found, *, finished: bool) -> Condition:
     if waiting:
         return Condition(ATTACHED, None, waiting[0].reason or "Starting", _of_pods(waiting))
     return Condition(ATTACHED, None, "Starting", "")
+
+
+def _unranked(found: Found) -> str:
+    """Why there are windows and no hotspots, and what would help."""
+    return "" if found.figures.get("hotspots") else str(found.figures.get("pareto") or "")
 
 
 def _of_pods(plans: Sequence[PodPlan]) -> str:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from foretide.operator.profilers.thinking import Thinker, ThinkingFailed
+from foretide.operator.thinking import Thinker, ThinkingFailed
 
 
 @pytest.fixture

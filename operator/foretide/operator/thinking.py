@@ -1,7 +1,8 @@
-"""Where long work on windows is done: in a process of its own, so that no decision waits for it.
+"""Where long work is done: in a process of its own, so that no decision waits for it.
 
-Some hundred windows take seconds of pure Python. In a thread that would hold up all ticks of the
-operator, its scaling included, again and again: threads take turns at the interpreter.
+Some hundred windows of a profile take seconds of pure Python, and so does advice for a database. In
+a thread that would hold up all ticks of the operator, its scaling included, again and again:
+threads take turns at the interpreter.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from typing import ParamSpec, Protocol, TypeVar
 
-from ..fitting import prepare_worker
+from .fitting import prepare_worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# So many windows are a few tenths of a second of work; fewer are not worth a process.
+# So many things (windows of a profile) are a few tenths of a second of work; fewer are not worth a
+# process.
 MANY = 60
 _LONGEST, _IDLE = 300.0, 60.0
 
@@ -27,16 +29,16 @@ class ThinkingFailed(Exception):
 
 
 class Think(Protocol):
-    """Does work on windows without keeping the event loop from anything else."""
+    """Does work without keeping the event loop from anything else."""
 
     async def __call__(
-        self, windows: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+        self, size: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """The work's result; `windows` says on how many. Raises what the work raises."""
+        """The work's result; `size` says on how many things. Raises what the work raises."""
         ...
 
 
-async def in_thread(windows: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+async def in_thread(size: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """`Think` for where nothing else is going on."""
     return await asyncio.to_thread(work, *args, **kwargs)
 
@@ -52,14 +54,14 @@ class Thinker:
         self._reaper: asyncio.TimerHandle | None = None
 
     async def __call__(
-        self, windows: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+        self, size: int, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """See `Think`.
 
         Raises:
             ThinkingFailed: it was given up.
         """
-        if windows < self._many:
+        if size < self._many:
             return await asyncio.to_thread(work, *args, **kwargs)
         async with self._turn:
             if self._reaper is not None:
