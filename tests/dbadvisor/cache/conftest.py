@@ -88,7 +88,9 @@ def redis_client(redis_socket):
 
 @pytest.fixture
 def own_redis(redis_program, tmp_path):
-    """Starts a Redis that the test may stop: gives its socket and its process."""
+    """Starts a Redis that the test may stop: gives its socket and its process. What it has saved
+    to disk it finds again when it is started once more.
+    """
     with contextlib.ExitStack() as stack:
 
         def start():

@@ -232,6 +232,17 @@ def test_what_must_not_be_kept_is_not_and_the_reason_is_told(
     assert reason in cache.refusals()[query]
 
 
+def test_refused_texts_take_little_memory_however_long_they_are(shop, connect, make_cache):
+    cache = make_cache(listen=shop)
+    reader = connect()
+    for number in range(3):
+        cache.fetch(reader, f"SELECT {number} FROM silent /* {'long ' * 50_000} */")
+    shown = cache.refusals()
+    assert len(shown) == 3
+    assert max(map(len, shown)) < 1200
+    assert cache.counts.refused == 3
+
+
 def test_another_database_than_the_one_listened_to_is_not_cached(
     postgres_server, shop, connect, make_cache
 ):

@@ -103,6 +103,7 @@ STEP = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, max_examples=150, database=None)
 @given(st.lists(STEP, max_size=40))
 def test_whatever_comes_in_between_no_answer_outlives_a_change_of_its_tables(steps):

@@ -103,3 +103,36 @@ def test_who_comes_after_a_commit_is_not_given_a_load_that_began_before_it(
     first.join()
     assert found["early"] == 0
     assert cache.fetchone(early, slow)[0] == 10
+
+
+KEY = "SELECT amount FROM stock WHERE id = %s"
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_threads_may_share_a_connection(shop, connect, make_cache, autocommit):
+    """One that loads is in a transaction: another one must not find itself in that."""
+    cache = make_cache(listen=shop)
+    reader = connect(autocommit=autocommit)
+
+    def read():
+        return [cache.fetchone(reader, KEY, (number % 10 + 1,)) for number in range(40)]
+
+    found, failed = together([read] * 4)
+    assert (found, failed) == ([[(0,)] * 40] * 4, [])
+    assert cache.counts.bypassed == 0
+    assert (reader.autocommit, reader.read_only) == (autocommit, None)
+    assert reader.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+async def test_tasks_may_share_a_connection(shop, make_async_cache, autocommit):
+    cache = make_async_cache(listen=shop)
+    async with await psycopg.AsyncConnection.connect(shop, autocommit=autocommit) as reader:
+
+        async def read():
+            return [await cache.fetchone(reader, KEY, (number % 10 + 1,)) for number in range(40)]
+
+        assert await asyncio.gather(*[read() for _ in range(4)]) == [[(0,)] * 40] * 4
+        assert cache.counts.bypassed == 0
+        assert (reader.autocommit, reader.read_only) == (autocommit, None)
+        assert reader.info.transaction_status == psycopg.pq.TransactionStatus.IDLE

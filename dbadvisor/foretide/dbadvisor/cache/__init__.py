@@ -8,6 +8,16 @@ from foretide.dbadvisor.cache.backend import BackendAway
 from foretide.dbadvisor.cache.flow import Counts
 from foretide.dbadvisor.cache.memory import Memory
 from foretide.dbadvisor.cache.synchronous import Cache
-from foretide.dbadvisor.cache.triggers import install, remove
+from foretide.dbadvisor.cache.triggers import install, install_ddl, remove, remove_ddl
 
-__all__ = ["AsyncCache", "BackendAway", "Cache", "Counts", "Memory", "install", "remove"]
+__all__ = [
+    "AsyncCache",
+    "BackendAway",
+    "Cache",
+    "Counts",
+    "Memory",
+    "install",
+    "install_ddl",
+    "remove",
+    "remove_ddl",
+]

@@ -13,10 +13,10 @@ from foretide.dbadvisor.cache.listening import (
     GREETING,
     OPTIONS,
     PAUSES,
+    Attempts,
     Unheard,
     ask,
     cleared,
-    report,
     server_of,
     told_to,
 )
@@ -31,19 +31,30 @@ class AsyncListener:
         self._backend = backend
         self._strict = strict
         self._timeout = timeout
+        self._inherited: list[object] = []
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
         self.server: str | None = ""
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
         self._begun = 0  # questions
         self._asked_at = 0.0
-        self._retry_at = 0.0
-        self._failures = 0
-        self._closed = False
+        self._attempts = Attempts()
         self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def forked(self) -> None:
+        """For a child process: the parent's connection stays the parent's."""
+        self._inherited += [self._connection, self._task]  # never closed from here
+        self._start()
 
     async def fresh(self) -> bool:
         """Whether all is known that was committed until now (strict), or until a moment ago."""
-        if not self._strict and self._connection is not None:
+        if self._loop is not asyncio.get_running_loop():
+            self._begin()
+        if not self._strict and self._connection is not None and self._watched():
             return True
         before = self._begun
         async with self._lock:
@@ -53,6 +64,8 @@ class AsyncListener:
             return await self._ask()
 
     async def close(self) -> None:
+        if self._loop is not asyncio.get_running_loop():
+            self._begin()
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -60,8 +73,21 @@ class AsyncListener:
         async with self._lock:
             await self._lose(None)
 
+    def _begin(self) -> None:
+        """In an event loop, the first one or another: none waits for what belongs to another."""
+        if self._connection is not None:
+            self._connection.pgconn.finish()
+        self._start()
+        self._loop = asyncio.get_running_loop()
+
+    def _watched(self) -> bool:
+        """Not any more after somebody has cancelled all tasks."""
+        return self._task is not None and not self._task.done()
+
     async def _ask(self) -> bool:
         """With the lock: one question; connects if need be."""
+        if self._connection is not None and not self._watched():
+            await self._lose(None)
         if self._connection is None and not await self._connect():
             return False
         assert self._connection is not None
@@ -92,7 +118,7 @@ class AsyncListener:
             return end.value  # type: ignore[no-any-return]
 
     async def _connect(self) -> bool:
-        if self._closed or time.monotonic() < self._retry_at:
+        if self._closed or not self._attempts.due():
             return False
         connection = None
         try:
@@ -101,14 +127,16 @@ class AsyncListener:
             cursor = await connection.execute(GREETING[1])
             server = server_of(await cursor.fetchone(), connection)
             await adrive(cleared(self._backend))
-        except (psycopg.Error, OSError, Unheard, BackendAway) as error:
+        except BaseException as error:
             if connection is not None:
                 await connection.close()
-            self._postpone(error)
+            if not isinstance(error, psycopg.Error | OSError | Unheard | BackendAway):
+                raise
+            self._attempts.failed(error)
             return False
-        self._failures = 0
+        self._attempts.succeeded()
         self.server, self._connection = server, connection
-        if self._task is None:
+        if not self._watched():
             self._task = asyncio.create_task(self._watch(), name="foretide-cache-listener")
         return True
 
@@ -117,13 +145,7 @@ class AsyncListener:
         if connection is not None:
             await connection.close()
         if error is not None:
-            self._postpone(error)
-
-    def _postpone(self, error: BaseException) -> None:
-        pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
-        self._failures += 1
-        self._retry_at = time.monotonic() + pause
-        report(error)
+            self._attempts.failed(error)
 
     async def _watch(self) -> None:
         """Reads what comes in unasked, and notices when the connection is lost."""
@@ -131,7 +153,14 @@ class AsyncListener:
             if not await self._something_came() and time.monotonic() < self._asked_at + BEAT:
                 continue
             async with self._lock:
-                await self._ask()
+                await self._keep_asking()
+
+    async def _keep_asking(self) -> None:
+        """The task must not end: without it a reader that does not ask would hear nothing."""
+        try:
+            await self._ask()
+        except Exception as error:
+            self._attempts.failed(error)
 
     async def _something_came(self) -> bool:
         """Waits for a beat at most; strict readers ask themselves, and need not be waited upon."""

@@ -1,8 +1,16 @@
 """Where answers are kept: the door to it."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+def elapsed() -> float:
+    """Seconds of a clock that nobody can set, and that goes on while the machine sleeps (Linux)."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class BackendAway(Exception):
@@ -60,12 +68,16 @@ class Backend(Protocol):
         """Nothing that was loaded with an earlier ticket is used from now on."""
         ...
 
-    def lead(self, key: bytes, seconds: float) -> Any:
-        """A token for whoever may load this key now, for so many seconds; None: another process
-        does.
+    def lead(self, key: bytes, token: str, seconds: float) -> Any:
+        """The token of whoever may load this key now: the one that is given, for so many seconds,
+        unless another process was given leave before.
         """
         ...
 
     def follow(self, key: bytes, token: str) -> Any:
-        """Gives back what `lead` gave."""
+        """Ends what `lead` has begun."""
+        ...
+
+    def forked(self) -> None:
+        """In a child process, to which no lock and no connection of its parent belongs."""
         ...

@@ -11,11 +11,13 @@ What makes it right, with invalidation:
 """
 
 import contextlib
+import hashlib
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from foretide.dbadvisor.cache.backend import Backend, BackendAway
@@ -25,8 +27,11 @@ from foretide.dbadvisor.cache.results import Result
 from foretide.dbadvisor.cache.steps import Steps
 
 REFUSALS = 1000  # texts of queries whose answers must not be kept
+SHOWN = 1000  # bytes of a text; of longer ones the rest is told apart by its hash
 REFUSED_SECONDS = 60.0  # after which one is tried again: triggers may have been installed
+AWAY_SECONDS = 1.0  # for which a backend that has not answered, which takes its time, is let be
 POLLS = (0.002, 0.005, 0.01, 0.02, 0.05)  # s, while another process loads; the last goes on
+TTL_ALONE = b"t"
 
 
 class Ears(Protocol):
@@ -35,6 +40,8 @@ class Ears(Protocol):
     server: str | None
 
     def fresh(self) -> Any: ...
+
+    def forked(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Wanted:
     tables: Sequence[str]
     load: Callable[[], Any]
     varied: bool = False  # the key holds what the answer depends on in its session
+    session: tuple[Any, ...] = ()  # what that has said of itself, if it was asked
 
 
 @dataclass(slots=True)
@@ -68,7 +76,9 @@ class Counts:
     shared: int = 0  # answered by a load that somebody else was about
     bypassed: int = 0
     refused: int = 0  # answers that must not be kept
-    overtaken: int = 0  # answers not kept as their tables changed meanwhile, or for their size
+    # Answers not kept as their tables changed meanwhile, or for their size, or as a pooler had
+    # them loaded in another session than the one that was asked who it is.
+    overtaken: int = 0
 
 
 class Flow:
@@ -89,6 +99,7 @@ class Flow:
         self._pause = pause
         self._load_seconds = load_seconds
         self._refusals: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
+        self._away_until = 0.0
         self._counting = threading.Lock()
         self.counts = Counts()
 
@@ -102,30 +113,41 @@ class Flow:
     def read(self, wanted: Wanted) -> Steps[Result | None]:
         """The answer; None: ask the database directly."""
         begun = self._flights.now()
-        if self._refused(wanted.text) or not (yield self._ears.fresh()):
+        if self._refused(wanted.text):
             self.count("bypassed")
             return None
+        kept = time.monotonic() >= self._away_until and (yield self._ears.fresh())
+        if self._ears.server is None:
+            # What lives for its TTL alone is no answer for a cache that promises more.
+            wanted = replace(wanted, key=wanted.key + TTL_ALONE)
+        answer: Result | None
         try:
-            answer: Result | None = yield self._read(wanted, begun)
+            answer = yield self._read(wanted, begun, kept=kept)
         except BackendAway:
-            answer = None
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            answer = yield self._read(wanted, begun, kept=False)
         if answer is None:
             self.count("bypassed")
         return answer
 
-    def _read(self, wanted: Wanted, begun: int) -> Steps[Result | None]:
+    def _read(self, wanted: Wanted, begun: int, *, kept: bool) -> Steps[Result | None]:
+        """`kept`: whether answers may be taken from the backend, and kept there. Otherwise, too,
+        those who ask for the same at the same time share what one of them finds.
+        """
         found: Result | None
         # Whoever waits for a load that began before this read may find it overtaken, and wait for
         # one more, which began after it; a third is of no use.
         for _ in range(2):
-            found = yield self._backend.get(wanted.key)
+            found = None
+            if kept:
+                found = yield self._backend.get(wanted.key)
             if found is not None:
                 self.count("hits")
                 return found
             flight, mine = self._flights.join(wanted.key)
             if mine:
                 try:
-                    found = yield self._lead(wanted, flight)
+                    found = yield self._lead(wanted, flight) if kept else self._ask(wanted, flight)
                 finally:
                     self._flights.land(wanted.key, flight)
                 return found
@@ -137,25 +159,40 @@ class Flow:
                 return None
         return None
 
+    def _ask(self, wanted: Wanted, flight: Flight) -> Steps[Result]:
+        """Asks the database, for all who wait in this process."""
+        self.count("bypassed")
+        loaded: Loaded = yield wanted.load()
+        why = refusal(loaded.footprint, None, wanted.varied)
+        if why is not None:
+            self._refuse(wanted.text, why)
+        elif not wanted.session or wanted.session[0] == loaded.footprint.session:
+            flight.result = loaded.result
+        return loaded.result
+
     def _lead(self, wanted: Wanted, flight: Flight) -> Steps[Result]:
         """Loads, for all who wait in this process, unless another process is at it already."""
         deadline = time.monotonic() + self._load_seconds
-        token: str | None
-        polls = 0
-        while (token := (yield self._backend.lead(wanted.key, self._load_seconds))) is None:
+        token = secrets.token_hex(8)
+        polls, first = 0, ""
+        while (
+            leader := (yield self._backend.lead(wanted.key, token, self._load_seconds))
+        ) != token:
+            first = first or leader
+            if leader != first or time.monotonic() > deadline:
+                # What the first one has found was not kept: to wait in turn is of no use.
+                break
             yield self._pause(POLLS[min(polls, len(POLLS) - 1)])
             polls += 1
             found: Result | None = yield self._backend.get(wanted.key)
             if found is not None:
                 self.count("hits")
                 return found
-            if time.monotonic() > deadline:
-                break
         try:
             result: Result = yield self._load(wanted, flight)
             return result
         finally:
-            if token is not None:
+            if leader == token:
                 with contextlib.suppress(BackendAway):  # it ends by itself
                     yield self._backend.follow(wanted.key, token)
 
@@ -163,9 +200,12 @@ class Flow:
         ticket = yield self._backend.ticket()
         loaded: Loaded = yield wanted.load()
         self.count("misses")
-        why = refusal(loaded.footprint, self._ears.server, wanted.varied)
+        why = refusal(loaded.footprint, self._ears.server, wanted.varied, wanted.tables)
         if why is not None:
             self._refuse(wanted.text, why)
+            return loaded.result
+        if wanted.session and wanted.session[0] != loaded.footprint.session:
+            self.count("overtaken")
             return loaded.result
         flight.result = loaded.result
         tables = {read.full_name for read in loaded.footprint.reads} | set(wanted.tables)
@@ -184,16 +224,28 @@ class Flow:
             setattr(self.counts, what, getattr(self.counts, what) + 1)
 
     def _refused(self, text: bytes) -> bool:
+        name = _short(text)
         with self._counting:
-            until, _ = self._refusals.get(text, (0.0, ""))
+            until, _ = self._refusals.get(name, (0.0, ""))
             if until and time.monotonic() >= until:
-                del self._refusals[text]
+                del self._refusals[name]
             return time.monotonic() < until
 
     def _refuse(self, text: bytes, why: str) -> None:
         self.count("refused")
+        name = _short(text)
         with self._counting:
-            self._refusals[text] = (time.monotonic() + REFUSED_SECONDS, why)
-            self._refusals.move_to_end(text)
+            self._refusals[name] = (time.monotonic() + REFUSED_SECONDS, why)
+            self._refusals.move_to_end(name)
             while len(self._refusals) > REFUSALS:
                 self._refusals.popitem(last=False)
+
+
+def _short(text: bytes) -> bytes:
+    """Texts of megabytes, each with other constants in it, would take more than answers may."""
+    if len(text) <= SHOWN:
+        return text
+    return b"%s ... (%s)" % (
+        text[:SHOWN],
+        hashlib.blake2b(text, digest_size=8).hexdigest().encode(),
+    )

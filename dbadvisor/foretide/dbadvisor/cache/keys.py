@@ -21,7 +21,18 @@ REPORTED = (
     b"IntervalStyle",
     b"TimeZone",
     b"search_path",
+    b"standard_conforming_strings",
 )
+
+# The rest has to be asked of the session itself: who it acts as (SET ROLE), where it looks for
+# tables, its temporary ones first, how it writes values, and on which server it is.
+SAYS = """concat_ws(E'\\n', current_user, current_schemas(true), pg_postmaster_start_time(),
+    current_setting('extra_float_digits'), current_setting('bytea_output'),
+    current_setting('lc_monetary'), current_setting('lc_numeric'), current_setting('lc_time'),
+    current_setting('default_text_search_config'), current_setting('array_nulls'),
+    current_setting('transform_null_equals'), current_setting('xmlbinary'),
+    current_setting('xmloption'), current_setting('timezone_abbreviations'))"""
+SESSION = f"SELECT /* foretide */ {SAYS}"
 
 
 def text_of(query: Query, connection: AnyConnection) -> bytes:
@@ -40,28 +51,35 @@ def text_of(query: Query, connection: AnyConnection) -> bytes:
 
 
 def key_of(
-    text: bytes, parameters: Parameters, connection: AnyConnection, vary: Sequence[object]
+    text: bytes,
+    parameters: Parameters,
+    connection: AnyConnection,
+    vary: Sequence[object],
+    session: Sequence[object] = (),
 ) -> bytes:
     """16 bytes that two reads have in common when one may be given the answer of the other.
 
     `vary` is what else the answer depends on and the caller alone knows, such as a tenant that a
-    setting of the session names.
+    setting of the session names. `session` is what SESSION answers.
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in (text, *_session(connection), *_dumped(parameters, connection)):
         # With its length before it no part can pass for the end of the one before.
         digest.update(b"-" if part is None else b"%d:" % len(part))
         digest.update(part or b"")
-    for thing in vary:
-        shown = repr(thing).encode()
-        digest.update(b"v%d:" % len(shown) + shown)
+    for mark, things in ((b"v", vary), (b"s", session)):
+        for thing in things:
+            shown = repr(thing).encode()
+            digest.update(mark + b"%d:" % len(shown) + shown)
     return digest.digest()
 
 
 def _session(connection: AnyConnection) -> list[bytes | None]:
     pgconn = connection.pgconn
     place = (pgconn.host, pgconn.port, pgconn.db, pgconn.user, pgconn.options)
-    return [*place, *(pgconn.parameter_status(name) for name in REPORTED)]
+    # Cursors differ in what a text with parameters means: psycopg.RawCursor leaves %% as it is.
+    means = connection.cursor_factory.__qualname__.encode()
+    return [means, *place, *(pgconn.parameter_status(name) for name in REPORTED)]
 
 
 def _dumped(parameters: Parameters, connection: AnyConnection) -> list[bytes | None]:

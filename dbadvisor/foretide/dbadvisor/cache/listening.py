@@ -21,7 +21,7 @@ from psycopg import pq
 from foretide.dbadvisor.cache.backend import Backend, BackendAway, Change
 from foretide.dbadvisor.cache.footprint import IDENTITY
 from foretide.dbadvisor.cache.steps import Steps, drive
-from foretide.dbadvisor.cache.triggers import CHANNEL
+from foretide.dbadvisor.cache.triggers import CHANNEL, EVERYTHING
 
 logger = logging.getLogger("foretide.dbadvisor.cache")
 
@@ -60,7 +60,7 @@ def server_of(row: Sequence[Any] | None, connection: Any) -> str:
 
 
 def change_of(payload: str) -> Change:
-    """What a trigger has told: `transaction schema.table`."""
+    """What a trigger has told: `transaction schema.table`, or `transaction *` after DDL."""
     transaction, _, table = payload.partition(" ")
     return Change(table, transaction)
 
@@ -95,6 +95,26 @@ def told(pgconn: pq.abc.PGconn) -> list[Change]:
     return changes
 
 
+class Attempts:
+    """When to try again to connect."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._next = 0.0
+
+    def due(self) -> bool:
+        return time.monotonic() >= self._next
+
+    def failed(self, error: BaseException) -> None:
+        pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
+        self._failures += 1
+        self._next = time.monotonic() + pause
+        report(error)
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+
 class Silence:
     """No invalidation: answers live as long as their TTL."""
 
@@ -102,6 +122,9 @@ class Silence:
 
     def fresh(self) -> bool:
         return True
+
+    def forked(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -129,8 +152,7 @@ class Listener:
         self._lock = threading.Lock()
         self._begun = 0  # questions
         self._asked_at = 0.0
-        self._retry_at = 0.0
-        self._failures = 0
+        self._attempts = Attempts()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -171,6 +193,10 @@ class Listener:
         except (psycopg.Error, OSError, TimeoutError, BackendAway) as error:
             self._lose(error)
             return False
+        except BaseException:
+            # A signal's handler may raise here (a time limit): what was told is lost with it.
+            self._lose(None)
+            raise
         return True
 
     def _wait_for(self, asking: Generator[None, None, list[Change]]) -> list[Change]:
@@ -186,7 +212,7 @@ class Listener:
             return end.value  # type: ignore[no-any-return]
 
     def _connect(self) -> bool:
-        if self._closed.is_set() or time.monotonic() < self._retry_at:
+        if self._closed.is_set() or not self._attempts.due():
             return False
         connection = None
         try:
@@ -194,12 +220,14 @@ class Listener:
             connection.execute(GREETING[0])
             server = server_of(connection.execute(GREETING[1]).fetchone(), connection)
             drive(cleared(self._backend))
-        except (psycopg.Error, OSError, Unheard, BackendAway) as error:
+        except BaseException as error:
             if connection is not None:
                 connection.close()
-            self._postpone(error)
+            if not isinstance(error, psycopg.Error | OSError | Unheard | BackendAway):
+                raise
+            self._attempts.failed(error)
             return False
-        self._failures = 0
+        self._attempts.succeeded()
         self._selector = selectors.DefaultSelector()
         self._selector.register(connection.fileno(), selectors.EVENT_READ)
         self.server, self._connection = server, connection
@@ -218,13 +246,7 @@ class Listener:
             self._selector.close()
             self._selector = None
         if error is not None:
-            self._postpone(error)
-
-    def _postpone(self, error: BaseException) -> None:
-        pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
-        self._failures += 1
-        self._retry_at = time.monotonic() + pause
-        report(error)
+            self._attempts.failed(error)
 
     def _watch(self) -> None:
         """In its thread: reads what comes in unasked, and notices when the connection is lost."""
@@ -234,7 +256,14 @@ class Listener:
                 continue
             with self._lock:
                 if not self._closed.is_set():
-                    self._ask()
+                    self._keep_asking()
+
+    def _keep_asking(self) -> None:
+        """The thread must not end: without it a reader that does not ask would hear nothing."""
+        try:
+            self._ask()
+        except Exception as error:
+            self._attempts.failed(error)
 
     def _something_came(self) -> bool:
         """Waits for a beat at most; strict readers ask themselves, and need not be waited upon."""
@@ -258,7 +287,10 @@ def report(error: BaseException) -> None:
 
 
 def told_to(backend: Backend, changes: list[Change]) -> Steps[None]:
-    yield backend.changed(changes)
+    if any(change.table == EVERYTHING for change in changes):
+        yield backend.clear()
+    else:
+        yield backend.changed(changes)
 
 
 def cleared(backend: Backend) -> Steps[None]:

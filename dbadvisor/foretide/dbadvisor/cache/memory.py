@@ -1,12 +1,11 @@
 """Answers in this process: the least recently used ones go when there is no more room."""
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from foretide.dbadvisor.cache.backend import Change, Ticket
+from foretide.dbadvisor.cache.backend import Change, Ticket, elapsed
 from foretide.dbadvisor.cache.results import Result
 
 # What an entry takes beside its rows: its key, its place in the order, its record.
@@ -33,7 +32,7 @@ class Memory:
     """
 
     def __init__(
-        self, max_bytes: int = 64 * 2**20, *, clock: Callable[[], float] = time.monotonic
+        self, max_bytes: int = 64 * 2**20, *, clock: Callable[[], float] = elapsed
     ) -> None:
         if max_bytes <= 0:
             raise ValueError("max_bytes must be above 0")
@@ -104,8 +103,8 @@ class Memory:
             self._number += 1
             self._forget()
 
-    def lead(self, key: bytes, seconds: float) -> str | None:
-        return ""  # within one process the flights see to it
+    def lead(self, key: bytes, token: str, seconds: float) -> str:
+        return token  # within one process the flights see to it
 
     def follow(self, key: bytes, token: str) -> None:
         pass

@@ -6,7 +6,7 @@ come up then), `adrive` in a task. psycopg's own generators, which yield what th
 the pattern.
 """
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -14,12 +14,16 @@ Steps = Generator[Any, Any, T]
 
 
 def drive(steps: Steps[T]) -> T:
-    """Runs it to its end in this thread. Errors are raised in it first, so that it can clean up."""
+    """Runs it to its end in this thread. Errors are raised in it first, so that it can clean up.
+
+    Raises:
+        TypeError: there is something to await.
+    """
     try:
         wanted = next(steps)
         while True:
             try:
-                got = drive(wanted) if isinstance(wanted, Generator) else wanted
+                got = drive(wanted) if isinstance(wanted, Generator) else _there(wanted)
             except BaseException as error:
                 wanted = steps.throw(error)
             else:
@@ -44,3 +48,11 @@ async def adrive(steps: Steps[T]) -> T:
                 wanted = steps.send(got)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
+
+
+def _there(value: Any) -> Any:
+    """A value that nobody needs to wait for."""
+    if isinstance(value, Coroutine):
+        value.close()
+        raise TypeError("Cache takes a redis.Redis: one of redis.asyncio is for AsyncCache")
+    return value

@@ -1,32 +1,35 @@
 """The cache for psycopg's synchronous connections."""
 
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from foretide.dbadvisor.cache.backend import Backend
-from foretide.dbadvisor.cache.common import Settings, by_hand, identified, idle, only_result
-from foretide.dbadvisor.cache.flights import Flights
-from foretide.dbadvisor.cache.flow import Counts, Flow, Loaded, Wanted
-from foretide.dbadvisor.cache.footprint import FOOTPRINT, footprint_of
-from foretide.dbadvisor.cache.keys import Parameters, Query
-from foretide.dbadvisor.cache.listening import Listener, Silence, cleared, told_to
-from foretide.dbadvisor.cache.memory import Memory
+from foretide.dbadvisor.cache.common import (
+    Parts,
+    Settings,
+    Turns,
+    by_hand,
+    idle,
+    isolation,
+    only_result,
+)
+from foretide.dbadvisor.cache.flow import Loaded, Wanted
+from foretide.dbadvisor.cache.footprint import footprint_of, question
+from foretide.dbadvisor.cache.keys import SESSION, Parameters, Query, key_of, text_of
+from foretide.dbadvisor.cache.listening import Listener, cleared, told_to
 from foretide.dbadvisor.cache.results import rows_of
 from foretide.dbadvisor.cache.steps import drive
 
 Connection = psycopg.Connection[Any]
 
 
-class Cache:
+class Cache(Parts[Listener]):
     """Keeps what queries answer. One for each process; any thread may use it.
 
     `listen` is the DSN of the database whose changes make answers invalid (a direct connection, not
@@ -34,10 +37,15 @@ class Cache:
     TTL. `strict`: each answer from the cache waits for one empty query on that connection, and is
     never older than the last commit that had returned before; otherwise it may be older by as long
     as a notification takes.
+    `ask_session`: each read asks its own connection first whom it acts as, where it looks for
+    tables and which server it is on, as answers depend on that; do without only where no connection
+    ever sets a role, a search path or other settings, has temporary tables, or changes its server.
 
     A query runs in a read-only transaction of its own, and is not kept where that would be wrong:
     `refusals()` says why. On a connection that is within a transaction the cache stands aside.
     """
+
+    turns = Turns(threading.RLock)
 
     def __init__(
         self,
@@ -48,26 +56,10 @@ class Cache:
         strict: bool = True,
         listen_timeout: float = 1.0,
         load_seconds: float = 10.0,
+        ask_session: bool = True,
     ) -> None:
-        self._settings = Settings(ttl, strict, listen_timeout, load_seconds)
-        self._backend: Backend = Memory() if backend is None else backend
-        self._listener: Listener | Silence = (
-            Silence()
-            if listen is None
-            else Listener(listen, self._backend, strict=strict, timeout=listen_timeout)
-        )
-        self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_forgetful(self))
-
-    def _begin(self) -> None:
-        self._flow = Flow(
-            self._backend,
-            self._listener,
-            Flights(threading.Event),
-            pause=time.sleep,
-            load_seconds=self._settings.load_seconds,
-        )
+        settings = Settings(ttl, strict, listen_timeout, load_seconds, ask_session)
+        super().__init__(Listener, threading.Event, time.sleep, listen, backend, settings)
 
     def fetch(
         self,
@@ -91,19 +83,34 @@ class Cache:
             ValueError: ttl is not above 0, or a table has no schema.
         """
         by_hand(tables)
-        settings = self._settings if ttl is None else replace(self._settings, ttl=ttl)
+        settings = self._with(ttl)
+        with self.turns.of(connection):
+            return self._fetch(connection, query, parameters, settings, tables, vary, row_factory)
+
+    def _fetch(
+        self,
+        connection: Connection,
+        query: Query,
+        parameters: Parameters,
+        settings: Settings,
+        tables: Sequence[str],
+        vary: Sequence[object],
+        row_factory: Callable[[Any], Any] | None,
+    ) -> list[Any]:
         if not idle(connection):
             self._flow.count("bypassed")
             cursor = connection.cursor()
             if row_factory is not None:
                 cursor.row_factory = row_factory
             return cursor.execute(query, parameters).fetchall()
-        text, key = identified(connection, query, parameters, vary)
+        text = text_of(query, connection)
+        session = _asked(connection) if settings.ask_session else ()
+        key = key_of(text, parameters, connection, vary, session)
 
         def load(look: bool = True) -> Loaded:
-            return _load(connection, query, parameters, look)
+            return _load(connection, query, parameters, tables if look else None)
 
-        wanted = Wanted(key, text, settings.ttl, tables, load, bool(vary))
+        wanted = Wanted(key, text, settings.ttl, tables, load, bool(vary), session)
         result = drive(self._flow.read(wanted))
         if result is None:
             result = load(look=False).result
@@ -130,15 +137,6 @@ class Cache:
         """
         drive(cleared(self._backend))
 
-    @property
-    def counts(self) -> Counts:
-        """What has become of reads so far."""
-        return replace(self._flow.counts)
-
-    def refusals(self) -> dict[str, str]:
-        """Queries whose answers were not kept in the last minute, and why."""
-        return self._flow.refusals()
-
     def close(self) -> None:
         """Ends the listening connection and its thread. Reads go to the database afterwards."""
         self._listener.close()
@@ -149,42 +147,41 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _forked(self) -> None:
-        """In a child process: no lock, connection or load of its parent is its own."""
-        if isinstance(self._backend, Memory):
-            self._backend.forked()
-        if isinstance(self._listener, Listener):
-            self._listener.forked()
-        self._begin()
 
-
-def _forgetful(cache: Cache) -> Callable[[], None]:
-    known = weakref.ref(cache)
-
-    def forked() -> None:
-        if (there := known()) is not None:
-            there._forked()
-
-    return forked
-
-
-def _load(connection: Connection, query: Query, parameters: Parameters, look: bool) -> Loaded:
+def _load(
+    connection: Connection, query: Query, parameters: Parameters, tables: Sequence[str] | None
+) -> Loaded:
     with _reading(connection), connection.transaction():
         cursor = connection.cursor()
         cursor.execute(query, parameters)
         result = only_result(cursor)
         rows: list[tuple[Any, ...]] = []
-        if look:
-            rows = connection.cursor(row_factory=tuple_row).execute(FOOTPRINT).fetchall()
+        if tables is not None:
+            rows = (
+                connection.cursor(row_factory=tuple_row)
+                .execute(question(tables, connection))
+                .fetchall()
+            )
         return Loaded(result, footprint_of(rows))
+
+
+def _asked(connection: Connection) -> tuple[Any, ...]:
+    """What its session says of itself, without a transaction that stays open."""
+    before = connection.autocommit
+    connection.autocommit = True
+    try:
+        return connection.cursor(row_factory=tuple_row).execute(SESSION).fetchall()[0]
+    finally:
+        if not connection.closed:
+            connection.autocommit = before
 
 
 @contextmanager
 def _reading(connection: Connection) -> Iterator[None]:
-    before = connection.read_only
-    connection.read_only = True
+    before, level = connection.read_only, connection.isolation_level
+    connection.read_only, connection.isolation_level = True, isolation(level)
     try:
         yield
     finally:
         if not connection.closed:
-            connection.read_only = before
+            connection.read_only, connection.isolation_level = before, level
