@@ -38,6 +38,9 @@ def postgres_server():
 @pytest.fixture
 def postgres(postgres_server):
     """The DSN of a fresh database of PostgreSQL 15, as its superuser; all extensions are there."""
+    # One list of constants for all databases: where it is full, those of this test may be lost.
+    with psycopg.connect(postgres_server.url("prepared"), autocommit=True) as connection:
+        connection.execute("SELECT pg_qualstats_reset()")
     with _fresh(postgres_server, "prepared") as url:
         yield url
 

@@ -7,6 +7,8 @@ import pytest
 
 from foretide.dbadvisor.cacheable import NotCacheable, Reading, read, refused, volatilities
 from foretide.dbadvisor.caching import Cacheable, Undecided, advise, functions_called, summary
+from foretide.dbadvisor.executed import Execution
+from foretide.dbadvisor.report_words import undecided
 from foretide.dbadvisor.snapshot import (
     Column,
     ColumnStatistics,
@@ -14,6 +16,7 @@ from foretide.dbadvisor.snapshot import (
     Query,
     Relation,
     Snapshot,
+    Statement,
     Table,
     Workload,
 )
@@ -118,19 +121,130 @@ def test_constants_that_were_seen_say_how_often_it_is_repeated():
     assert "400 executions" in favourite.basis
 
 
+def test_rare_constants_that_were_thrown_away_leave_it_open_how_many_there_are():
+    """What pg_qualstats has kept are the favourites: 999 of 1,000 keys may not be among them."""
+    constants = tuple(
+        Constant(1, Relation("public", "product"), "id", "=", f"'{n}'::int", 9, 40)
+        for n in range(10)
+    )
+    text = query("SELECT * FROM product WHERE id = $1")
+    seen = snapshot(constants=constants)
+    whole = advised(text, seen=seen)["1"].verdict
+    assert whole.projections[2].hit_rate > 0.7
+    some = advised(text, seen=replace(seen, constants_lost=True))["1"].verdict
+    assert [each.ttl for each in some.projections] != [each.ttl for each in whole.projections]
+    assert "raise pg_qualstats.max" in some.basis
+
+
+def test_a_query_that_pg_qualstats_meets_later_counts_from_nothing():
+    def looked(number):
+        return tuple(
+            Constant(1, Relation("public", "product"), "id", "=", f"'{n}'::int", 9, number)
+            for n in range(5 if number else 0)
+        )
+
+    looks = [(at, looked(max(0, at - 120))) for at in (0, 60, 120, 180, 240)]
+    found = advised(
+        query("SELECT * FROM product WHERE id = $1"),
+        seen=snapshot(constants=looks[-1][1]),
+        constants=looks,
+    )["1"].verdict
+    assert "600 executions" in found.basis
+    assert found.keys == pytest.approx(5, rel=0.01)
+
+
+@pytest.mark.parametrize(("calls", "told"), [(8640.0, "0.1 times as often: then 83%"), (86400, "")])
+def test_a_busy_hour_is_told_from_the_day_before(calls, told):
+    """A report for each of 50 shelves, once a second while it was watched."""
+    text = "SELECT count(*) FROM product WHERE shelf = $1"
+    statement = Statement(1, 1, True, text, int(calls), 1.0, 1)
+    before = replace(snapshot(), at=86_400.0, statements=(statement,), statements_reset=0.0)
+    seen = replace(snapshot(), at=86_400.0 + SECONDS)
+    found = advised(query(text), seen=seen, before=before, ttls=[2500.0])["1"].verdict
+    assert found.ttl == 2500
+    assert ("hours before" in found.basis) == bool(told)
+    assert told in found.basis
+
+
+def test_pages_are_taken_to_be_equally_long_but_not_to_begin_alike():
+    """pg_stat_statements writes $2 for the number in LIMIT 20, which hardly ever varies."""
+    page = "SELECT * FROM product WHERE shelf = $1 ORDER BY id LIMIT $2"
+    found = advised(query(page))["1"].verdict
+    assert found.keys == 50
+    assert "LIMIT is taken to be the same" in found.basis
+    whole = advised(query("SELECT * FROM product ORDER BY id FETCH FIRST $1 ROWS ONLY"))["1"]
+    assert whole.verdict.keys == 1
+    later = advised(query(page + " OFFSET $3"))["1"].verdict
+    assert isinstance(later, Undecided)
+    assert "$3" in later.reason
+
+
 def test_without_constants_the_number_of_values_is_the_least_that_can_be_hoped_for():
     found = advised(query("SELECT * FROM product WHERE shelf = $1"))["1"].verdict
     assert found.keys == 50
     assert "more hits" in found.basis
 
 
-def test_what_is_not_known_is_said():
-    found = advised(query("SELECT * FROM product WHERE note > $1"))["1"].verdict
-    assert isinstance(found, Undecided)
-    assert "pg_qualstats" in found.reason
-    executions = {"1": [(f"note {n % 4}",) for n in range(100)]}
+def test_executions_of_a_log_tell_of_any_parameter():
+    executions = {"1": [Execution(n, (f"note {n % 4}",)) for n in range(100)]}
     found = advised(query("SELECT * FROM product WHERE note > $1"), executions=executions)["1"]
     assert found.verdict.keys == pytest.approx(4)
+
+
+def test_of_a_log_that_begins_late_all_executions_are_known_all_the_same():
+    """It tells of 100 s of an hour, and in these of each call: visits are known as wholes."""
+    executions = {
+        "1": [Execution(n / 10, (f"note {n // 5}",)) for n in range(1000)],
+        "2": [Execution(0.0, ()), Execution(100.0, ())],
+    }
+    text = "SELECT * FROM product WHERE note > $1"
+    found = advised(query(text, calls=36_000.0), executions=executions, ttls=[5.0])["1"]
+    assert found.verdict.projections[0].hit_rate == pytest.approx(0.8, abs=0.05)
+
+
+def test_times_of_which_nothing_can_be_said_are_named():
+    """A report that goes through its keys once in 20 minutes, seen for half an hour."""
+    executions = {"1": [Execution(float(n), (f"note {n % 1200}",)) for n in range(1800)]}
+    text = query("SELECT * FROM product WHERE note > $1", calls=SECONDS)
+    found = advised(text, executions=executions, ttls=[10.0, 3600.0])["1"].verdict
+    assert [each.ttl for each in found.projections] == [10.0]
+    assert "nothing is said of a TTL of 3600 s: keys are asked for at times" in found.basis
+
+
+def test_of_which_queries_nothing_can_be_said_is_said_once_for_each_reason():
+    text = "SELECT * FROM product WHERE note > $1"
+    found = advised(*(query(text, id=str(number)) for number in range(7))).values()
+    (told,) = undecided(found)
+    assert told.startswith("of queries 0, 1, 2, 3, 4 and 2 more it cannot be said whether")
+    assert "give a log" in told
+
+
+INSTALLED = {"extensions": {"pg_qualstats": "2.0.4"}}
+
+
+@pytest.mark.parametrize(
+    ("condition", "seen", "told", "untold"),
+    [
+        ("note = $1", {}, "install pg_qualstats", "yet"),
+        ("note = $1", INSTALLED, "pg_qualstats has seen none yet", "install"),
+        (
+            "note = $1",
+            {**INSTALLED, "missing": ("constants: permission denied",)},
+            "could not be read (constants: permission denied)",
+            "install",
+        ),
+        ("note > $1", {}, "not compared with one column by =: give a log", "pg_qualstats"),
+        ("note > $1", INSTALLED, "not compared with one column by =: give a log", "pg_qualstats"),
+    ],
+    ids=["not there", "has seen none", "cannot be read", "a range", "a range, and it is there"],
+)
+def test_what_would_help_to_know_the_constants_is_said(condition, seen, told, untold):
+    found = advised(
+        query(f"SELECT * FROM product WHERE {condition}"), seen=replace(snapshot(), **seen)
+    )["1"].verdict
+    assert isinstance(found, Undecided)
+    assert told in found.reason
+    assert untold not in found.reason
 
 
 def test_processes_that_cache_on_their_own_hit_less():

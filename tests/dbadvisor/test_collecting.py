@@ -155,6 +155,37 @@ def test_constants_of_predicates_are_seen(owner, collector):
     assert any("name = 'x''y' AND id > 5" in text for text in seen.examples.values())
 
 
+def test_constants_are_as_fresh_as_is_wanted(owner, postgres):
+    def ids(collector, now):
+        seen = collector.collect(now).constants
+        return {each.value for each in seen if (each.column, each.operator) == ("id", "=")}
+
+    with Connection(postgres) as connection:
+        lazy, eager = Collector(connection), Collector(connection, constants_seconds=5.0)
+        owner.execute(SHOP)
+        owner.execute('SELECT name FROM "Cust omer" WHERE id = 5')
+        before = {"5::integer", "7::integer"}  # the other one is of the foreign key
+        assert ids(lazy, NOW) == ids(eager, NOW) == before
+        owner.execute('SELECT name FROM "Cust omer" WHERE id = 6')
+        assert ids(eager, NOW + 1) == before
+        assert ids(eager, NOW + 6) == {*before, "6::integer"}
+        assert ids(lazy, NOW + 6) == before
+
+
+def test_constants_that_pg_qualstats_has_no_room_for_are_missed(owner, postgres):
+    owner.execute(SHOP)
+    room = int(owner.execute("SHOW pg_qualstats.max").fetchone()[0])
+    owner.execute("SELECT pg_qualstats_reset()")
+    with Connection(postgres) as connection:
+        collector = Collector(connection, constants_seconds=0.0)
+        owner.execute('SELECT name FROM "Cust omer" WHERE id = 1')
+        assert not collector.collect(NOW).constants_lost
+        for number in range(2 * room):
+            owner.execute(f'SELECT name FROM "Cust omer" WHERE id = {number}'.encode())
+        assert collector.collect(NOW + 1).constants_lost
+    owner.execute("SELECT pg_qualstats_reset()")
+
+
 @pytest.mark.slow
 def test_a_stranger_is_told_what_is_hidden_and_sees_it_after_the_remedies(each_postgres):
     with stranger(each_postgres) as (connection, owner):

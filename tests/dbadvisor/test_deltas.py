@@ -86,6 +86,8 @@ def test_a_statement_that_was_thrown_away_and_came_back_counts_anew():
         ("SET LOCAL x = 1", False),
         ("EXPLAIN SELECT 1", False),
         ("/* foretide */ SELECT 1", False),
+        (" SELECT /* foretide */ 1", False),
+        ("SELECT '/* foretide */'", True),
         ("CALL do_it()", False),
     ],
 )

@@ -140,5 +140,5 @@ def test_a_real_queue_is_seen(postgres):
     (head,) = found
     assert (head.pid, head.state) == (pids[0], "idle in transaction")
     assert [(each.pid, each.statement) for each in head.victims] == [
-        (pids[1], "UPDATE t SET a = 3")
+        (pids[1], "UPDATE t SET a = $1")
     ]

@@ -130,6 +130,67 @@ def test_what_we_may_not_read_is_told_with_its_remedy(shop, postgres):
     assert result.reason.startswith("permission denied for table orders: GRANT pg_read_all_data")
 
 
+@pytest.fixture
+def reader(shop, postgres):
+    """The same database for a user that may read everything, and write nothing."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN")
+        connection.execute("GRANT pg_read_all_data TO reader")
+        with Connection(postgres.replace("//foretide@", "//reader@")) as database:
+            yield database
+        connection.execute("DROP ROLE reader")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("UPDATE orders SET status = $1 WHERE id = $2 RETURNING $3",
+         "SELECT orders.ctid FROM orders WHERE id = $1"),
+        ("UPDATE public.orders AS o SET status = p.n FROM parts p JOIN parts_1 USING (day) "
+         "WHERE o.placed = p.day AND o.status IS DISTINCT FROM $1",
+         "SELECT o.ctid FROM public.orders AS o , parts p JOIN parts_1 USING (day) "
+         "WHERE o.placed = p.day AND o.status IS DISTINCT FROM $1"),
+        ("UPDATE orders SET (status, note) = ($1, $2), customer = (SELECT max(n) FROM parts)",
+         "SELECT (SELECT max(n) FROM parts), orders.ctid FROM orders"),
+        ("DELETE FROM ONLY orders o USING parts JOIN parts_1 USING (day, n) "
+         "WHERE o.placed = day AND o.customer = $1 + $2",
+         "SELECT o.ctid FROM ONLY orders o , parts JOIN parts_1 USING (day, n) "
+         "WHERE o.placed = day AND o.customer = $1 + CAST($2 AS integer)"),
+        ("WITH old AS (SELECT id FROM orders WHERE placed < $1) "
+         "DELETE FROM orders WHERE id IN (SELECT id FROM old)",
+         "WITH old AS (SELECT id FROM orders WHERE placed < $1) "
+         "SELECT orders.ctid FROM orders WHERE id IN (SELECT id FROM old)"),
+        ("INSERT INTO orders (id) SELECT n FROM parts JOIN parts_1 USING (day, n) WHERE n = $1 "
+         "ON CONFLICT (id) DO UPDATE SET customer = $2",
+         "select n FROM parts JOIN parts_1 USING (day, n) WHERE n = $1"),
+        ("INSERT INTO orders (id) WITH x AS (SELECT n FROM parts) SELECT n FROM x RETURNING id",
+         "with x AS (SELECT n FROM parts) select n FROM x"),
+        ("SELECT id FROM orders WHERE status = $1 FOR NO KEY UPDATE OF orders SKIP LOCKED LIMIT $2",
+         "SELECT id FROM orders WHERE status = $1 LIMIT $2"),
+        ("UPDATE orders SET status = $1 WHERE id = (SELECT id FROM orders WHERE status = $2 "
+         "ORDER BY id FOR UPDATE SKIP LOCKED LIMIT $3) RETURNING *",
+         "SELECT orders.ctid FROM orders WHERE id = (SELECT id FROM orders WHERE status = $1 "
+         "ORDER BY id LIMIT $2)"),
+        ("SELECT substring(status FOR $1) FROM orders FOR UPDATE",
+         "SELECT substring(status FOR $1) FROM orders"),
+    ],
+)  # fmt: skip
+def test_whoever_may_only_read_plans_what_a_write_reads(reader, text, read):
+    planned = planning.plan(reader, query(text))
+    assert isinstance(planned, Planned), planned.reason
+    assert " ".join(planned.text.split()) == read
+    assert planned.query.text == text
+
+
+def test_what_only_writers_can_plan_is_told_without_a_grant(reader):
+    insert = planning.plan(reader, query("INSERT INTO orders (id, status) VALUES ($1, $2)"))
+    assert (insert.reason, insert.expected) == ("INSERT of given rows looks for none", True)
+    merge = query("MERGE INTO orders o USING parts ON o.placed = day WHEN MATCHED THEN DELETE")
+    assert planning.plan(reader, merge).reason == (
+        "permission denied for table orders: only a user who may write can plan such a statement"
+    )
+
+
 def test_nothing_that_is_planned_is_run(shop):
     for text in (
         "DELETE FROM orders",

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from foretide.dbadvisor.search import Weighed
-from foretide.dbadvisor.selection import select
+from foretide.dbadvisor.estimates import Weighed
+from foretide.dbadvisor.selection import beyond, select
 from foretide.dbadvisor.snapshot import IndexKey, Relation
 from foretide.dbadvisor.whatif import Answer, Remembered
 
@@ -29,6 +29,9 @@ class Planner(Remembered):
         for needed in self.plans[query]:
             found |= needed
         return found
+
+    def proposed(self, query):
+        return self.relevant(query)
 
     def cost(self, query, indexes):
         if not self.plans[query]:
@@ -47,7 +50,7 @@ class Planner(Remembered):
         return known
 
 
-def prices(*sizes, writes=None, tables=None):
+def prices(*sizes, writes=None, tables=None, widths=None):
     """One price for each candidate, all on tables of their own unless `tables` says otherwise."""
     return [
         Weighed(
@@ -55,7 +58,7 @@ def prices(*sizes, writes=None, tables=None):
             IndexKey(f"c{place}"),
             size,
             writes[place] if writes else 0.0,
-            alone=True,
+            width=widths[place] if widths else 1,
         )
         for place, size in enumerate(sizes)
     ]
@@ -71,6 +74,23 @@ def test_what_saves_most_for_its_size_is_taken():
     assert chosen(plans, [10, 10, 100], 20).indexes == 0b011
     assert chosen(plans, [10, 10, 100], 120).indexes == 0b111
     assert chosen(plans, [10, 10, 10], 10).indexes == 0b100
+
+
+def test_a_larger_budget_is_named_that_is_enough_and_not_one_that_is_never_used_up():
+    plans = {"a": {0: 100, 0b001: 20}, "b": {0: 100, 0b010: 40}, "c": {0: 100, 0b100: 99.5}}
+    weights, sizes = dict.fromkeys(plans, 1.0), prices(10, 9, 500)
+
+    def larger(budget, worth):
+        planner = Planner(plans)
+        found = beyond(
+            planner, weights, sizes, select(planner, weights, sizes, budget), budget, worth=worth
+        )
+        return found.bytes, found.gain
+
+    assert larger(10, worth=3.0) == (19, 60)
+    assert larger(5, worth=3.0) == (19, 140)
+    assert larger(10, worth=0.1) == (519, 60.5)
+    assert larger(20, worth=3.0) == (19, 0)
 
 
 def test_nothing_is_taken_where_nothing_helps_or_fits():
@@ -97,6 +117,23 @@ def test_queries_count_by_their_weight():
 def test_one_index_for_two_queries_is_better_than_the_best_for_each():
     plans = {"a": {0: 100, 0b001: 10, 0b100: 20}, "b": {0: 100, 0b010: 10, 0b100: 20}}
     assert chosen(plans, [10, 10, 10], 10).indexes == 0b100
+
+
+def luxuries(query, count=8):
+    """Plans with an index of its own each, all better than that which all queries could share."""
+    own = {1 << place: 10 + place for place in range(query * count, (query + 1) * count)}
+    return {0: 100, **own, 1 << 80: 30}
+
+
+def test_what_many_queries_can_share_is_found_behind_what_is_better_for_each():
+    plans = {f"q{query}": luxuries(query) for query in range(10)}
+    found = chosen(plans, [100] * 81, 100, widths=[3] * 80 + [1], tables=[0] * 81)
+    assert found.indexes == 1 << 80
+
+
+def test_what_fits_is_found_behind_much_that_does_not():
+    found = chosen({"a": luxuries(0, 80)}, [1000] * 80 + [10], 10)
+    assert found.indexes == 1 << 80
 
 
 def test_a_query_that_cannot_be_planned_is_left_out():

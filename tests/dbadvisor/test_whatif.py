@@ -68,14 +68,6 @@ def test_a_plan_answers_for_all_sets_between_what_it_used_and_what_it_had():
     assert whatif.calls == 2
 
 
-def test_what_is_not_known_lies_between_bounds():
-    whatif = asking(Server({"q": ["(a)"]}), "q")
-    whatif.cost("q", 0b111)
-    whatif.cost("q", 0)
-    assert whatif.bounds("q", 0b010) == (50.0, 100.0)
-    assert whatif.bounds("q", 0b011) == (50.0, 50.0)
-
-
 def test_indexes_that_do_not_concern_a_query_are_not_asked_about():
     other = candidate("a", table=Relation("public", "other"))
     late = candidate("z", "a")

@@ -1,5 +1,7 @@
 """A script of SQL as a workload: where statements end, what they weigh, what is refused."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,41 @@ def test_what_is_no_query_is_left_out_and_told():
         "1 commands of psql are left out",
         "2 statements are no queries and left out: lines 2, 4",
     )
+
+
+def test_what_is_psqls_is_left_out_and_the_queries_beside_it_stay():
+    workload = workload_file.read(
+        "\\copy a FROM stdin\n1\t2\n\\.\n"
+        "SELECT 1 \\gset x_\n"
+        "COPY a (b)\n FROM stdin\n WITH (FORMAT text);\n3; DELETE FROM a; SELECT 'data\n\\.\n"
+        "SELECT 2\\g\n"
+        "  \\! rm -r x\n"
+        "SELECT E'a\n \\g', 3;\n"
+        "SELECT $1 \\bind 'it''s; 3' 4 \\g\n"
+        "SELECT 5\\; SELECT 6 \\bind\n \\g\n"
+        "COPY a FROM stdin;\nSELECT 4;\n"
+    )
+    found = {each.text for each in workload.queries}
+    assert found == {
+        *("SELECT 1", "SELECT 2", "SELECT E'a\n \\g', 3"),
+        *("SELECT $1", "SELECT 5", "SELECT 6", "SELECT 4"),
+    }
+    assert workload.caveats == (
+        "the data of 2 COPY are left out",
+        "2 commands of psql are left out",
+        "2 statements are no queries and left out: lines 5, 16",
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ["COPY ", "COPY a FROM stdin ", "\\copy from ", "\\g ", "\\", "a \\bind ''"]
+)
+def test_a_file_of_nothing_but_commands_is_read_in_linear_time(line):
+    begun = time.process_time()
+    for script in (line * 40_000, f"{line}\n" * 40_000):
+        assert workload_file.read(script + "\n;SELECT 1;").queries[-1].text == "SELECT 1"
+    # A tenth of it, really; in quadratic time it would be minutes.
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize(

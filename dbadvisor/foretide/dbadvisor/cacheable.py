@@ -33,6 +33,8 @@ _BARE = (
     " user current_role system_user current_schema current_catalog"
 )
 BARE = frozenset(_BARE.split())
+# Characters of a query that is thought about: a longer one is a list that never comes again.
+LONGEST = 100_000
 _SYSTEM = frozenset({"pg_catalog", "information_schema", "pg_toast"})
 
 VOLATILITIES = """
@@ -43,13 +45,15 @@ WHERE lower(proname) = ANY(%s) ORDER BY 1, 2"""
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A query as far as caching goes: the tables behind it, what it calls or may call (in
-    lower case), its parameters' numbers, and which of them stand alone against a column, `c = $1`.
+    lower case), its parameters' numbers, which of them stand alone against a column, `c = $1`, and
+    which say how many rows are wanted, `LIMIT $2`.
     """
 
     tables: tuple[Relation, ...]
     functions: tuple[str, ...]
     parameters: tuple[int, ...]
     equals: Mapping[int, tuple[Relation, str]]
+    limits: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class NotCacheable:
 
 def read(text: str, snapshot: Snapshot) -> Reading | NotCacheable:
     """What a query reads, or why it must not be cached for what its text says."""
+    if len(text) > LONGEST:
+        return NotCacheable(f"its text is longer than {LONGEST:,} characters")
     try:
         readable = normalized.parseable(text)
         parsed = sqlglot.parse_one(readable, dialect="postgres")
@@ -84,6 +90,7 @@ def read(text: str, snapshot: Snapshot) -> Reading | NotCacheable:
         tuple(sorted(functions(text))),
         tuple(sorted(numbers)),
         _equals(parsed, tables, known),
+        _limits(parsed),
     )
 
 
@@ -160,8 +167,10 @@ def functions(text: str) -> set[str]:
     Not from sqlglot, which gives functions other dialects' names.
 
     Raises:
-        normalized.Unreadable: the text cannot be cut into words.
+        normalized.Unreadable: the text cannot be cut into words, or is too long.
     """
+    if len(text) > LONGEST:
+        raise normalized.Unreadable(f"longer than {LONGEST:,} characters")
     words = normalized.code(normalized.statement(text))
     found = {word.text.lower() for word in words if word.kind == "name"} & BARE
     for word, bracket in pairwise(words):
@@ -188,6 +197,15 @@ def _equals(
                 if owner is not None and value.name.isdigit():
                     found[int(value.name)] = (owner, folded(column.this))
     return found
+
+
+def _limits(parsed: exp.Query) -> frozenset[int]:
+    return frozenset(
+        int(parameter.name)
+        for limit in parsed.find_all(exp.Limit, exp.Fetch)
+        for parameter in limit.find_all(exp.Parameter)
+        if parameter.name.isdigit()
+    )
 
 
 def _owner(

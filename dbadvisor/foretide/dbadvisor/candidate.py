@@ -11,7 +11,8 @@ class Candidate:
 
     `predicate` is SQL over the table's own columns, unqualified; so are expressions of keys.
     `reads` are the columns that expressions and the predicate read, `queries` the ids of those that
-    it was thought of for, `why` a reason for people: they say nothing about which index it is.
+    it was thought of for, `why` a reason for people, `share` the part of the rows that the
+    predicate lets in, about: they say nothing about which index it is.
     """
 
     table: Relation
@@ -22,6 +23,7 @@ class Candidate:
     reads: tuple[str, ...] = field(default=(), compare=False)
     queries: tuple[str, ...] = field(default=(), compare=False)
     why: str = field(default="", compare=False)
+    share: float = field(default=1.0, compare=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -220,8 +220,8 @@ class _Maker:
 
     def _partial(self, predicates: Sequence[Predicate]) -> Iterator[Candidate]:
         for predicate in predicates:
-            text = self._rare(predicate)
-            if text is None:
+            text, share = self._rare(predicate)
+            if not text:
                 continue
             rest = [each for each in predicates if each.key != predicate.key]
             equal = self._equal(rest)
@@ -233,14 +233,14 @@ class _Maker:
                 candidate = self._made(keys, "holds the few rows that are asked for")
                 if candidate is not None:
                     reads = tuple(sorted({*candidate.reads, *predicate.key.columns}))
-                    yield dataclasses.replace(candidate, predicate=text, reads=reads)
+                    yield dataclasses.replace(candidate, predicate=text, reads=reads, share=share)
 
-    def _rare(self, predicate: Predicate) -> str | None:
-        """The condition of a partial index, if few rows fulfil it."""
+    def _rare(self, predicate: Predicate) -> tuple[str, float]:
+        """The condition of a partial index, if few rows fulfil it, and their share; "" if not."""
         column = self._columns.get(predicate.key.column)
         statistics = column.statistics if column is not None else None
         if column is None or statistics is None:
-            return None
+            return "", 0.0
         share = None
         text = quoted(column.name)
         if predicate.kind == "null":
@@ -249,9 +249,14 @@ class _Maker:
             share, text = 1 - statistics.null_share, f"{text} IS NOT NULL"
         elif predicate.kind == "=" and len(predicate.values) == 1:
             share = _share_of(column, predicate.values[0])
-            text = f"{text} = {literal(predicate.values[0])}"
-        few = share is not None and 0 < share <= self._limits.partial_share
-        return text if few else None
+            if column.type == "boolean":
+                # The planner says so, too; HypoPG would not see that `paid = false` is the same.
+                text = text if predicate.values[0] == "t" else f"NOT {text}"
+            else:
+                text = f"{text} = {literal(predicate.values[0])}"
+        if share is None or not 0 < share <= self._limits.partial_share:
+            return "", 0.0
+        return text, share
 
     def _covering(self, base: Candidate) -> Candidate | None:
         """The same, with what else the query reads, so that the table need not be looked at."""

@@ -7,6 +7,7 @@ texts of statements for good. So the usual collection reads counters alone.
 What cannot be read leaves its part of the snapshot empty, and `missing` says why, and what helps.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from foretide.dbadvisor import collecting_activity, collecting_catalog, collecti
 from foretide.dbadvisor.collecting_catalog import Catalog
 from foretide.dbadvisor.collecting_statements import (
     EXTENSIONS,
+    Constants,
     NotInstalled,
     Statements,
     constants,
@@ -24,7 +26,7 @@ from foretide.dbadvisor.collecting_statements import (
 from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError, Row
 from foretide.dbadvisor.snapshot import (
     Activity,
-    Constant,
+    Pulse,
     Relation,
     Snapshot,
     Statement,
@@ -32,7 +34,7 @@ from foretide.dbadvisor.snapshot import (
 
 T = TypeVar("T")
 
-# Sizes of indexes, sequences and constants are as old as this at most.
+# Sizes of indexes and sequences are as old as this at most, and constants unless told otherwise.
 CATALOG_SECONDS = 900.0
 BLOCK_BYTES = 8192
 
@@ -74,6 +76,7 @@ SETTING_NAMES = [
     "max_parallel_maintenance_workers",
     "max_parallel_workers_per_gather",
     "max_replication_slots",
+    "pg_qualstats.max",
     "pg_stat_statements.max",
     "pg_stat_statements.track",
     "random_page_cost",
@@ -104,14 +107,18 @@ INSTALL = (
 
 @dataclass
 class Collector:
-    """Collects from one database, again and again. Not for several threads at once."""
+    """Collects from one database, again and again. Not for several threads at once.
+    `constants_seconds`: so old may be what is known of constants.
+    """
 
     database: Database
+    constants_seconds: float = CATALOG_SECONDS
     _statements: Statements = field(default_factory=Statements)
     _catalog: Catalog | None = None
     _read_at: float = 0.0
     _settings: Mapping[str, str] = field(default_factory=dict)
-    _constants: tuple[Constant, ...] = ()
+    _constants: Constants = field(default_factory=Constants)
+    _constants_at: float = -math.inf
     _examples: Mapping[int, str] = field(default_factory=dict)
     _known: dict[Relation, collecting_usage.Statistics] = field(default_factory=dict)
     _analyzed: dict[int, int] = field(default_factory=dict)
@@ -127,7 +134,8 @@ class Collector:
         missing: list[str] = []
         extensions, schemas = self._extensions(missing)
         statements, dealloc, reset = self._workload(schemas, user, missing)
-        self._refresh(now, schemas, replica, missing)
+        self._refresh(now, replica, missing)
+        self._see_constants(now, schemas, missing)
         usage = self._usage(missing)
         catalog = self._catalog
         if catalog is not None and catalog.forbidden:
@@ -153,7 +161,8 @@ class Collector:
             indexes=tuple(sorted(usage.indexes.values(), key=lambda each: each.relation)),
             foreign_keys=catalog.foreign_keys if catalog else (),
             sequences=catalog.sequences if catalog else (),
-            constants=self._constants,
+            constants=self._constants.seen,
+            constants_lost=self._constants.lost,
             settings=self._settings,
             extensions=extensions,
             stats_reset=stats_reset,
@@ -173,6 +182,18 @@ class Collector:
     def activity(self, now: float) -> Activity:
         """Who does what at this moment. Raises as `collect` does."""
         return collecting_activity.activity(self.database, now)
+
+    def pulse(self, now: float, ids: Sequence_[int]) -> Pulse:
+        """How often these statements have been called by now. Cheap enough to look twice a second
+        for a while (`pulses.follow`); a snapshot must have been collected before.
+
+        Raises:
+            DatabaseError: it could not be read, or pg_stat_statements is not there.
+        """
+        if not self._statements.schema:
+            raise DatabaseError(f"pg_stat_statements is not in this database: {INSTALL}")
+        found = self._statements.calls(self.database, ids)
+        return Pulse(now, {each: found.get(each, 0) for each in ids})
 
     def _identity(self) -> tuple[str, str, bool, float | None, bool]:
         try:
@@ -210,9 +231,7 @@ class Collector:
             missing.append(f"statements: {refused}{remedy}")
         return (), None, None
 
-    def _refresh(
-        self, now: float, schemas: Mapping[str, str], replica: bool, missing: list[str]
-    ) -> None:
+    def _refresh(self, now: float, replica: bool, missing: list[str]) -> None:
         """Read again what has changed, or is old."""
         if self._is_current(now, missing):
             return
@@ -221,6 +240,7 @@ class Collector:
             return
         # What was left out is looked for again soon.
         self._catalog, self._read_at = fresh, -CATALOG_SECONDS if fresh.locked else now
+        self._constants_at = -math.inf
         self._settings = _part(
             "settings",
             lambda: dict(sorted(self.database.rows(SETTINGS, [SETTING_NAMES]))),
@@ -230,24 +250,30 @@ class Collector:
         if replica:
             # There nobody counts what was analyzed on the primary.
             self._analyzed = {}
-        self._constants, self._examples = self._seen_constants(fresh, schemas, missing)
 
-    def _seen_constants(
-        self, catalog: Catalog, schemas: Mapping[str, str], missing: list[str]
-    ) -> tuple[tuple[Constant, ...], Mapping[int, str]]:
-        if "pg_qualstats" not in schemas:
-            return (), {}
+    def _see_constants(self, now: float, schemas: Mapping[str, str], missing: list[str]) -> None:
+        """Read them again where they are old."""
+        catalog = self._catalog
+        if "pg_qualstats" not in schemas or catalog is None:
+            self._constants, self._examples = Constants(), {}
+            return
+        if 0 <= now - self._constants_at < self.constants_seconds:
+            return
         schema = schemas["pg_qualstats"]
         longest = int(self._settings.get("track_activity_query_size", 1024))
-        return _part(
+        room = int(self._settings.get("pg_qualstats.max", 0))
+        before = len(missing)
+        self._constants, self._examples = _part(
             "constants",
             lambda: (
-                constants(self.database, schema, catalog),
+                constants(self.database, schema, catalog, room),
                 examples(self.database, schema, longest),
             ),
             (self._constants, self._examples),
             missing,
         )
+        if len(missing) == before:
+            self._constants_at = now
 
     def _is_current(self, now: float, missing: list[str]) -> bool:
         known = self._catalog

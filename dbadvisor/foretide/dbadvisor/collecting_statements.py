@@ -1,6 +1,6 @@
 """pg_stat_statements and pg_qualstats, in whatever version and schema they are installed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from foretide.dbadvisor.collecting_catalog import Catalog
@@ -18,6 +18,8 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped"""
 # pg_qualstats keeps 80 bytes of a constant. What is longer has been cut, and is none any more.
 CONSTANT_BYTES = 79
 CONSTANTS = 5000
+# Of its room: it throws a twentieth away when that is full.
+FULL = 0.9
 
 Key = tuple[int, int, bool]
 
@@ -68,6 +70,12 @@ class Statements:
         order = sorted(statements, key=lambda each: (each.queryid, each.userid, each.toplevel))
         return tuple(order), hidden
 
+    def calls(self, database: Database, ids: Sequence[int]) -> dict[int, int]:
+        """How often these statements have been called, by queryid."""
+        wanted = self._select("queryid, sum(calls)::bigint", texts=False)
+        found = database.rows(f"{wanted} AND queryid = ANY(%s) GROUP BY 1", [list(ids)])
+        return dict(sorted(found))
+
     def since(self, database: Database) -> tuple[int | None, float | None]:
         """How many statements were thrown away, and since when all are counted (Unix seconds)."""
         if not self.has_info:
@@ -106,8 +114,17 @@ class Statements:
         )
 
 
-def constants(database: Database, schema: str, catalog: Catalog) -> tuple[Constant, ...]:
-    """What pg_qualstats has seen compared with columns, most often seen first.
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """Those that were seen; whether others were thrown away, as there are too many."""
+
+    seen: tuple[Constant, ...] = ()
+    lost: bool = False
+
+
+def constants(database: Database, schema: str, catalog: Catalog, room: int) -> Constants:
+    """What pg_qualstats has seen compared with columns, most often seen first. Where more than
+    `room` predicates come (pg_qualstats.max), it throws the rarer ones away, a few at a time.
 
     Values are as SQL writes them, with their type: `'AIR'::text`.
     """
@@ -121,10 +138,18 @@ WHERE q.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_d
     AND q.constvalue IS NOT NULL AND q.queryid IS NOT NULL
     AND octet_length(q.constvalue) < {CONSTANT_BYTES}
 GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC, 1, 2, 3, 4, 5 LIMIT {CONSTANTS}"""
-    return tuple(
-        Constant(queryid, catalog.tables[table].relation, column, operator, value, *counts)
-        for queryid, table, column, operator, value, *counts in database.rows(statement)
-        if table in catalog.tables
+    rows = database.rows(statement)
+    lost = len(rows) >= CONSTANTS
+    if room and not lost:
+        kept = database.rows(f"SELECT count(*) FROM {schema}.pg_qualstats()")[0][0]
+        lost = kept >= FULL * room
+    return Constants(
+        tuple(
+            Constant(queryid, catalog.tables[table].relation, column, operator, value, *counts)
+            for queryid, table, column, operator, value, *counts in rows
+            if table in catalog.tables
+        ),
+        lost,
     )
 
 

@@ -32,6 +32,8 @@ LAST_SCAN = "extract(epoch FROM pg_stat_get_lastscan(c.oid))::float8"
 COMMON = 100
 BOUNDS = 21
 BATCH = 200
+# ANALYZE estimates how many rows there are.
+SAME_ROWS = 0.05
 STATISTICS = f"""
 SELECT schemaname, tablename, attname, inherited, null_frac, avg_width, n_distinct,
     (most_common_vals::text::text[])[1:{COMMON}], most_common_freqs[1:{COMMON}],
@@ -66,9 +68,11 @@ def read(database: Database, catalog: Catalog, block: int) -> Usage:
 def _used(table: Table, row: Row, index_scans: int, version: int) -> Table:
     # Before PostgreSQL 14 a table that was never analyzed said that it had no rows.
     unknown = version < 140000 and row[1] == 0 and not row[14]
+    rows = -1.0 if unknown else row[1]
+    live, modified = _once(rows, row)
     return replace(
         table,
-        rows=-1.0 if unknown else row[1],
+        rows=rows,
         pages=max(0, row[2]),  # -1: a partitioned table
         sequential_scans=row[3],
         rows_read_sequentially=row[4],
@@ -77,12 +81,26 @@ def _used(table: Table, row: Row, index_scans: int, version: int) -> Table:
         updated=row[6],
         hot_updated=row[7],
         deleted=row[8],
-        live=row[9],
+        live=live,
         dead=row[10],
-        modified_since_analyze=row[11],
+        modified_since_analyze=modified,
         analyzed_at=row[12],
         vacuumed_at=row[13],
     )
+
+
+def _once(rows: float, row: Row) -> tuple[int, int]:
+    """Live rows, and those modified since ANALYZE, each counted once.
+
+    What a session writes reaches the counters up to a second later: rows that it inserted just
+    before its ANALYZE, which has seen them, are counted once more then. It shows where ANALYZE has
+    found all that was ever inserted: nothing can have been inserted since.
+    """
+    inserted, updated, _, deleted, live, _, modified = row[5:12]
+    held = inserted - deleted
+    if rows > 0 and abs(held - rows) <= SAME_ROWS * rows:
+        return min(live, held), min(modified, updated + deleted)
+    return live, modified
 
 
 def _indexes(

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import conninfo, pq
 from psycopg.adapt import Buffer, Loader
 
-from foretide.dbadvisor.database import MARK, DatabaseAway, DatabaseError, Row
+from foretide.dbadvisor.database import MARK, DatabaseAway, DatabaseError, Row, marked
 
 # What a Secret may call the parts of a connection, beside their names in libpq.
 ALIASES = {"username": "user", "database": "dbname", "db": "dbname", "pass": "password"}
@@ -145,12 +145,12 @@ class Connection:
             for statement, parameters in statements:
                 # In a pipeline psycopg uses the extended protocol even without parameters.
                 with connection.pipeline():
-                    cursor = connection.execute(MARK + statement, parameters or None)
+                    cursor = connection.execute(marked(statement), parameters or None)
                 answers.append(cursor.fetchall() if cursor.description else [])
                 if connection.info.transaction_status != pq.TransactionStatus.INTRANS:
                     raise DatabaseError("the statement ended the transaction that it ran in")
         except (psycopg.Error, UnicodeError) as error:
-            raise self._told(error, connection) from None
+            raise told(self.target, error, connection) from None
         finally:
             self._roll_back(connection)
         return answers
@@ -166,51 +166,59 @@ class Connection:
 
     def _connection(self) -> psycopg.Connection[Row]:
         if self._open is None or self._open.closed:
-            self._open = self._connected()
+            self._open = connected(self.target, self._application, self._limits.connect)
             self.version = self._open.info.server_version
             self._begin = _beginning(self._limits, unseen=_may_be_unseen(self._open))
         return self._open
 
-    def _connected(self) -> psycopg.Connection[Row]:
-        wanted: dict[str, str | int] = {
-            # A server that is silent must not hold us for the hours that TCP would.
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "tcp_user_timeout": 60_000,
-            "connect_timeout": max(2, round(self._limits.connect)),
-            "application_name": self._application,
-            **self.target.parameters,
-            "client_encoding": "utf8",
-        }
-        try:
-            opened: psycopg.Connection[Row] = psycopg.connect(
-                conninfo.make_conninfo("", **wanted), autocommit=True, prepare_threshold=None
-            )
-        except (psycopg.Error, UnicodeError, ValueError) as error:
-            raise DatabaseAway(self._one_line(error)) from None
-        if opened.info.parameter_status("server_encoding") == "SQL_ASCII":
-            # There text may be in any encoding, even in several, and is sent as it is.
-            opened.execute("SET client_encoding TO SQL_ASCII")
-            for name in ("text", "varchar", "name", "bpchar"):
-                opened.adapters.register_loader(name, _Tolerant)
-        return opened
 
-    def _told(self, error: Exception, connection: psycopg.Connection[Row]) -> DatabaseError:
-        """The same error without secrets, and without what psycopg chains to it."""
-        if connection.closed or connection.pgconn.status != pq.ConnStatus.OK:
-            return DatabaseAway(self._one_line(error))
-        if not isinstance(error, psycopg.Error):
-            return DatabaseError(self._one_line(error))
-        text, position = error.diag.message_primary, error.diag.statement_position
-        return DatabaseError(
-            self.target.scrubbed(text) if text else self._one_line(error),
-            error.sqlstate or "",
-            int(position) - len(MARK) if position else None,
+def connected(target: Target, application: str, seconds: float) -> psycopg.Connection[Row]:
+    """A new connection without transactions of its own making, within so many seconds.
+
+    Raises:
+        DatabaseAway: nobody answers, or it refuses to let us in.
+    """
+    wanted: dict[str, str | int] = {
+        # A server that is silent must not hold us for the hours that TCP would.
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "connect_timeout": max(2, round(seconds)),
+        "application_name": application,
+        **target.parameters,
+        "client_encoding": "utf8",
+    }
+    try:
+        opened: psycopg.Connection[Row] = psycopg.connect(
+            conninfo.make_conninfo("", **wanted), autocommit=True, prepare_threshold=None
         )
+    except (psycopg.Error, UnicodeError, ValueError) as error:
+        raise DatabaseAway(_one_line(target, error)) from None
+    if opened.info.parameter_status("server_encoding") == "SQL_ASCII":
+        # There text may be in any encoding, even in several, and is sent as it is.
+        opened.execute("SET client_encoding TO SQL_ASCII")
+        for name in ("text", "varchar", "name", "bpchar"):
+            opened.adapters.register_loader(name, _Tolerant)
+    return opened
 
-    def _one_line(self, error: Exception) -> str:
-        return self.target.scrubbed(" ".join(str(error).split())) or type(error).__name__
+
+def told(target: Target, error: Exception, connection: psycopg.Connection[Row]) -> DatabaseError:
+    """The same error without secrets, and without what psycopg chains to it."""
+    if connection.closed or connection.pgconn.status != pq.ConnStatus.OK:
+        return DatabaseAway(_one_line(target, error))
+    if not isinstance(error, psycopg.Error):
+        return DatabaseError(_one_line(target, error))
+    text, position = error.diag.message_primary, error.diag.statement_position
+    return DatabaseError(
+        target.scrubbed(text) if text else _one_line(target, error),
+        error.sqlstate or "",
+        max(1, int(position) - len(MARK)) if position else None,
+    )
+
+
+def _one_line(target: Target, error: Exception) -> str:
+    return target.scrubbed(" ".join(str(error).split())) or type(error).__name__
 
 
 def _may_be_unseen(connection: psycopg.Connection[Row]) -> bool:
@@ -235,7 +243,7 @@ def _beginning(limits: Limits, *, unseen: bool) -> bytes:
     }
     limited = (f"SET LOCAL {name} = {round(each * 1000)}" for name, each in seconds.items())
     first = ["BEGIN TRANSACTION READ ONLY", *([UNSEEN] if unseen else []), *limited]
-    return "; ".join([*first, f"{MARK}SELECT"]).encode()
+    return "; ".join([*first, marked("SELECT WHERE true")]).encode()
 
 
 class _Tolerant(Loader):

@@ -1,11 +1,26 @@
 """The door to PostgreSQL: one connection that can read only, and never waits for long."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
-# What a connection puts before our own statements, so that they can be told from the workload.
-MARK = "/* foretide */ "
+# What a connection puts into our own statements, so that they can be told from the workload.
+MARK = " /* foretide */ "
+_FIRST_WORD = re.compile(r"\s*\w*")
+_MARKED = re.compile(rf"{_FIRST_WORD.pattern}\s*{re.escape(MARK.strip())}")
+
+
+def marked(statement: str) -> str:
+    """With the mark behind its first word: PostgreSQL 18 keeps no comment before a statement."""
+    found = _FIRST_WORD.match(statement)
+    place = found.end() if found is not None else 0
+    return statement[:place] + MARK + statement[place:]
+
+
+def is_ours(statement: str) -> bool:
+    """Whether it has the mark, as the server shows it."""
+    return _MARKED.match(statement) is not None
 
 
 class DatabaseError(Exception):

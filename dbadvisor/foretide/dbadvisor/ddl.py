@@ -18,6 +18,8 @@ from foretide.dbadvisor.snapshot import Index, IndexKey, Relation, Table
 LOCK_TIMEOUT = "60s"
 # These do hold up writers while they wait.
 SHORT_LOCK_TIMEOUT = "3s"
+SHORT_TIMEOUT = f"SET lock_timeout = '{SHORT_LOCK_TIMEOUT}'"
+NO_TIMEOUT = "RESET lock_timeout"
 LONGEST = 63  # bytes of an identifier
 DIGEST = 8
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -105,7 +107,7 @@ def creation(
     attached; with the last one it becomes valid.
     """
     there = {index.relation: index for index in indexes}
-    return (*_create(candidate, candidate.table, tables, there), "RESET lock_timeout")
+    return (*_create(candidate, candidate.table, tables, there), NO_TIMEOUT)
 
 
 def _create(
@@ -123,13 +125,13 @@ def _create(
         clean = [f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(own)}"] if left else []
         return [_timeout(LOCK_TIMEOUT), *clean, made]
     made = definition(candidate, table=relation, name=name, how="IF NOT EXISTS", only=True)
-    statements = [_timeout(SHORT_LOCK_TIMEOUT), made]
+    statements = [SHORT_TIMEOUT, made]
     for part in sorted(one for one, other in tables.items() if other.parent == relation):
         statements += _create(candidate, part, tables, there)
         inner = Relation(part.schema, name_of(candidate, part))
         if inner not in there or there[inner].parent != own:
             attach = f"ALTER INDEX {qualified(own)} ATTACH PARTITION {qualified(inner)}"
-            statements += [_timeout(SHORT_LOCK_TIMEOUT), attach]
+            statements += [SHORT_TIMEOUT, attach]
     return statements
 
 
@@ -140,9 +142,9 @@ def removal(index: Index, tables: Mapping[Relation, Table]) -> tuple[str, ...]:
     table = tables.get(index.table)
     if table is not None and table.kind == "p":
         drop = f"DROP INDEX IF EXISTS {qualified(index.relation)}"
-        return (_timeout(SHORT_LOCK_TIMEOUT), drop, "RESET lock_timeout")
+        return (SHORT_TIMEOUT, drop, NO_TIMEOUT)
     drop = f"DROP INDEX CONCURRENTLY IF EXISTS {qualified(index.relation)}"
-    return (_timeout(LOCK_TIMEOUT), drop, "RESET lock_timeout")
+    return (_timeout(LOCK_TIMEOUT), drop, NO_TIMEOUT)
 
 
 def _timeout(duration: str) -> str:

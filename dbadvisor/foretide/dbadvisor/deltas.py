@@ -5,11 +5,12 @@ look like a quiet (or a negative) hour: all counters are reset; a statement is t
 room, and comes back with counters that begin anew; it is thrown away and does not come back.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from foretide.dbadvisor import sql_text
-from foretide.dbadvisor.database import MARK
+from foretide.dbadvisor.database import is_ours
 from foretide.dbadvisor.snapshot import Query, Snapshot, Statement, Workload
 
 Key = tuple[int, int, bool]
@@ -65,7 +66,7 @@ def total(snapshot: Snapshot) -> Workload:
 
 def is_of_interest(text: str) -> bool:
     """Whether it is of the workload and has a plan: not our own, no BEGIN, SET or VACUUM."""
-    if text.lstrip().startswith(MARK.strip()):
+    if is_ours(text):
         return False
     # A text that was lost may have been any.
     return not text.strip() or sql_text.first_word(text) in sql_text.PLANNED
@@ -101,7 +102,21 @@ def _grown(before: Statement | None, after: Statement) -> Statement:
         blocks_hit=max(0, after.blocks_hit - before.blocks_hit),
         blocks_read=max(0, after.blocks_read - before.blocks_read),
         temp_blocks=max(0, after.temp_blocks - before.temp_blocks),
+        stddev_ms=_deviation(
+            after.calls - before.calls,
+            after.total_ms - before.total_ms,
+            squares(after) - squares(before),
+        ),
     )
+
+
+def squares(each: Statement | Query) -> float:
+    """The sum of the squares of all times."""
+    return each.calls * each.stddev_ms**2 + (each.total_ms**2 / each.calls if each.calls else 0.0)
+
+
+def _deviation(calls: float, total_ms: float, squared: float) -> float:
+    return math.sqrt(max(0.0, squared / calls - (total_ms / calls) ** 2)) if calls else 0.0
 
 
 def _queries(statements: Iterable[Statement], examples: Mapping[int, str]) -> tuple[Query, ...]:
@@ -121,5 +136,10 @@ def _queries(statements: Iterable[Statement], examples: Mapping[int, str]) -> tu
                 rows=known.rows + each.rows,
                 blocks_hit=known.blocks_hit + each.blocks_hit,
                 blocks_read=known.blocks_read + each.blocks_read,
+                stddev_ms=_deviation(
+                    known.calls + each.calls,
+                    known.total_ms + each.total_ms,
+                    squares(known) + squares(each),
+                ),
             )
     return tuple(sorted(found.values(), key=lambda query: (-query.total_ms, query.id)))

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from foretide.dbadvisor.candidate import Candidate
 from foretide.dbadvisor.ddl import literal, qualified, quoted
+from foretide.dbadvisor.figures import time_of
 from foretide.dbadvisor.sizes import distinct_values, index_bytes
 from foretide.dbadvisor.snapshot import Column, Index, Relation, Sequence, Snapshot, Table
 
@@ -116,7 +117,8 @@ def _statistics(table: Table, snapshot: Snapshot, limits: Limits) -> Iterator[Fi
     if rows >= limits.rows and changed > limits.modified * rows:
         since = ""
         if table.analyzed_at is not None:
-            since = f", the last time {(snapshot.at - table.analyzed_at) / DAY:.1f} days ago"
+            age = max(0.0, snapshot.at - table.analyzed_at)
+            since = f", the last time {time_of(1000 * age)} ago"
         share = max(0.005, min(0.05, 100_000 / rows))
         yield Finding(
             Kind.STALE_STATISTICS,

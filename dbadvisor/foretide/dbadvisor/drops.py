@@ -84,13 +84,13 @@ def _redundant(snapshot: Snapshot, indexes: Sequence[Index]) -> list[Drop]:
     left = list(indexes)
     gone = []
     for index in sorted(indexes, key=_worth):
-        if any(_covers(other, index) for other in left if other is not index):
+        if any(covers(other, index) for other in left if other is not index):
             left.remove(index)
             gone.append(index)
     found = []
     for index in gone:
-        covers = [other for other in left if _covers(other, index)]
-        other = min(covers, key=lambda one: (not _same(one, index), one.bytes, one.relation))
+        covering = [other for other in left if covers(other, index)]
+        other = min(covering, key=lambda one: (not _same(one, index), one.bytes, one.relation))
         if _same(other, index):
             reason, message = "Duplicate", f"{other.relation.name} is the same index"
         else:
@@ -105,8 +105,8 @@ def _worth(index: Index) -> tuple[object, ...]:
     return (bound, index.unique, len(index.keys), len(index.include), index.scans, index.relation)
 
 
-def _covers(other: Index, index: Index) -> bool:
-    """Whether `other` does all that `index` is there for."""
+def covers(other: Index, index: Index) -> bool:
+    """Whether `other`, another index, does all that `index` is there for."""
     if index.constraint or index.replica_identity:
         return False
     if (other.table, other.method, other.predicate) != (index.table, index.method, index.predicate):
@@ -145,10 +145,17 @@ def _unproven(snapshot: Snapshot, minimum_age: float) -> str:
         return "nobody knows since when the use of indexes is counted"
     counted = snapshot.at - snapshot.stats_reset
     if counted < minimum_age:
-        return (
-            f"the use of indexes is counted since {counted / DAY:.0f} days; {days:.0f} are needed"
-        )
+        known = f"the use of indexes has been counted for {in_days(counted)}"
+        return f"{known}; {days:.0f} days are needed"
     return ""
+
+
+def in_days(seconds: float) -> str:
+    """A length of time for which something was counted."""
+    days = int(seconds / DAY)
+    if days < 1:
+        return "less than a day"
+    return f"{days} day{'s' if days > 1 else ''}"
 
 
 def _unused(

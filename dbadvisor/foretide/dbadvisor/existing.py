@@ -18,9 +18,8 @@ def serves(indexes: Iterable[Index], candidate: Candidate) -> bool:
 def _serves(index: Index, candidate: Candidate) -> bool:
     if not index.valid or index.method != "btree":
         return False
-    if index.predicate is not None and (
-        candidate.predicate is None or canonical(index.predicate) != canonical(candidate.predicate)
-    ):
+    # Nor does an index of all rows find the few of a partial one.
+    if canonical(index.predicate or "") != canonical(candidate.predicate or ""):
         return False
     held = {key.column for key in index.keys} | set(index.include)
     if not set(candidate.include) <= held:

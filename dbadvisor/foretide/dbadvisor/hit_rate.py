@@ -9,29 +9,41 @@ hierarchical TTL-based cache networks", 2014), where it is exact.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-BINS_PER_DOUBLING = 4
+Groups = tuple[tuple[float, float], ...]
+
+BINS_PER_DOUBLING = 2
+FEW_GROUPS = 8  # they stay as they are
 # A sample of n reads tells what n reads see, and about twice as many: Orlitsky et al., "Optimal
 # prediction of the number of unseen species" (PNAS, 2016). Beyond that rare keys are guesswork.
 FORESIGHT = 2.0
+CLUSTERED = 1.5  # reads that come together tell as much as fewer that come one by one
+FOUR_OF_FIVE = 1.28  # standard deviations: so many of all cases lie within
 
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
     """How reads spread over keys: groups of (share of one key, number of such keys), the largest
     share first. The shares of all keys add up to 1. `sample`: how many reads that
-    is known from (infinity: it is not estimated).
+    is known from (infinity: it is not estimated). `fewest`: the same with as few keys as there may
+    be after such a sample, if that makes a difference. `samples`: how many of that size there were,
+    which together tell of what is read as often in each.
     """
 
-    groups: tuple[tuple[float, float], ...]
+    groups: Groups
     sample: float = math.inf
+    fewest: Groups = ()
+    samples: float = 1.0
 
     @property
     def keys(self) -> float:
         return sum(number for _, number in self.groups)
+
+    @property
+    def at_most_hits(self) -> "Popularity":
+        """With as few keys as there may be."""
+        return replace(self, groups=self.fewest) if self.fewest else self
 
 
 ONE_KEY = Popularity(((1.0, 1.0),))
@@ -42,70 +54,46 @@ def uniform(keys: float) -> Popularity:
     return Popularity(((1.0 / max(keys, 1.0), max(keys, 1.0)),))
 
 
-def estimated(counts: Iterable[int], most_keys: float = math.inf) -> Popularity:
-    """From how often each key was seen in a sample of reads, which are few of all keys as a rule.
-
-    A key that was seen once may be read ten times less often than that suggests, and a thousand
-    more may not have been seen at all. Shares are drawn down, and what is unseen gets the rest:
-    Chao et al., "Unveiling the species-rank abundance distribution by generalizing the Good-Turing
-    sample coverage theory" (Ecology, 2015). `most_keys` there can be, if that is known.
-
-    Raises:
-        ValueError: nothing was seen.
-    """
-    seen = Counter(count for count in counts if count > 0)
-    n = sum(count * keys for count, keys in seen.items())
-    if n == 0:
-        raise ValueError("no read was seen")
-    known = sum(seen.values())
-    unseen = max(0.0, min(_unseen(seen, n), most_keys - known))
-    missing = _missing_share(seen, n) if unseen else 0.0
-    weighed = sum(
-        keys * (count / n) * (1 - count / n) ** n for count, keys in seen.items() if count < n
-    )
-    drawn = missing / weighed if weighed else 0.0
-    shares = {
-        count: max(0.0, count / n * (1 - drawn * (1 - count / n) ** n)) if count < n else 1.0
-        for count in seen
-    }
-    total = sum(shares[count] * keys for count, keys in seen.items())
-    groups = [(shares[count] * (1 - missing) / total, float(seen[count])) for count in seen]
-    if unseen:
-        groups.append((missing / unseen, unseen))
-    return Popularity(tuple(sorted(groups, reverse=True)), n)
-
-
-def _unseen(seen: Counter[int], n: int) -> float:
-    """How many keys were not seen: Chao's lower bound ("Chao1")."""
-    once, twice = seen[1], seen[2]
-    if twice:
-        return (n - 1) / n * once * once / (2 * twice)
-    return (n - 1) / n * once * (once - 1) / 2
-
-
-def _missing_share(seen: Counter[int], n: int) -> float:
-    """Which share of reads goes to keys that were not seen."""
-    once, twice = seen[1], seen[2]
-    if not once:
-        return 0.0
-    if twice:
-        return once / n * ((n - 1) * once / ((n - 1) * once + 2 * twice))
-    return once / n * ((n - 1) * (once - 1) / ((n - 1) * (once - 1) + 2))
-
-
 def both(one: Popularity, other: Popularity) -> Popularity:
     """Of pairs of keys, if they are chosen independently: then there are most of them."""
+    few, few_too = one.at_most_hits.groups, other.at_most_hits.groups
+    return binned(
+        Popularity(
+            _pairs(one.groups, other.groups),
+            min(one.sample, other.sample),
+            _pairs(few, few_too) if one.fewest or other.fewest else (),
+        )
+    )
+
+
+def _pairs(groups: Groups, others: Groups) -> Groups:
+    return tuple(
+        sorted(
+            (
+                (share * share_too, number * number_too)
+                for share, number in groups
+                for share_too, number_too in others
+            ),
+            reverse=True,
+        )
+    )
+
+
+def binned(popularity: Popularity) -> Popularity:
+    """The same in few groups: of keys whose shares are nearly the same."""
+    return replace(popularity, groups=_binned(popularity.groups), fewest=_binned(popularity.fewest))
+
+
+def _binned(groups: Groups) -> Groups:
+    if len(groups) <= FEW_GROUPS:
+        return groups
     bins: dict[int, tuple[float, float]] = {}
-    for share, number in one.groups:
-        for share_too, number_too in other.groups:
-            product, many = share * share_too, number * number_too
-            if product > 0:
-                place = round(math.log2(product) * BINS_PER_DOUBLING)
-                mass, keys = bins.get(place, (0.0, 0.0))
-                bins[place] = (mass + product * many, keys + many)
-    groups = [(mass / keys, keys) for mass, keys in bins.values()]
-    sample = min(one.sample, other.sample)
-    return Popularity(tuple(sorted(groups, reverse=True)), sample)
+    for share, number in groups:
+        if share > 0:
+            place = round(math.log2(share) * BINS_PER_DOUBLING)
+            mass, keys = bins.get(place, (0.0, 0.0))
+            bins[place] = (mass + share * number, keys + number)
+    return tuple(sorted(((mass / keys, keys) for mass, keys in bins.values()), reverse=True))
 
 
 def lifetime(ttl: float, changes: float) -> float:
@@ -128,4 +116,16 @@ def bounds(popularity: Popularity, reads: float, life: float) -> tuple[float, fl
     there must be.
     """
     told = popularity.sample * FORESIGHT / reads if reads > 0 else life
-    return hit_rate(popularity, reads, min(life, told)), hit_rate(popularity, reads, life)
+    if life <= told:
+        hits = hit_rate(popularity, reads, life)
+        return hits, hits
+    least = hit_rate(popularity, reads, told)
+    return least, max(least, hit_rate(popularity.at_most_hits, reads, life))
+
+
+def of_a_sample(hits: float, popularity: Popularity) -> float:
+    """How far a hit rate may be off, as that of so many reads which were chosen by chance."""
+    reads = popularity.sample * popularity.samples
+    if popularity.samples > 1:
+        reads /= CLUSTERED**2
+    return FOUR_OF_FIVE * math.sqrt(max(0.0, hits * (1 - hits)) / max(reads, 1.0))

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from foretide.dbadvisor.nplusone.texts import normalize
 from foretide.dbadvisor.snapshot import Activity, Session
 
 PREPARED = 0  # pg_blocking_pids names prepared transactions so
@@ -97,6 +98,17 @@ def blockers(activity: Activity) -> tuple[Blocker, ...]:
         )
         found.append(_blocker(head, sessions.get(head), tuple(waiting), waits_for, activity.at))
     return tuple(sorted(found, key=lambda each: (-each.cost, each.pid)))
+
+
+def worst_blockers(activities: Sequence[Activity]) -> tuple[Blocker, ...]:
+    """Those seen at any of several moments, each as it was when it cost most."""
+    worst: dict[tuple[int, str], Blocker] = {}
+    for activity in activities:
+        for blocker in blockers(activity):
+            key = blocker.pid, blocker.statement
+            if key not in worst or blocker.cost > worst[key].cost:
+                worst[key] = blocker
+    return tuple(sorted(worst.values(), key=lambda each: (-each.cost, each.pid, each.statement)))
 
 
 def lingering(activity: Activity, seconds: float = LONG_TRANSACTION) -> tuple[Lingering, ...]:
@@ -268,7 +280,8 @@ def _against(kind: str, event: str) -> str:
 
 
 def _shown(text: str) -> str:
-    line = " ".join(text.split())
+    """Without constants: they may be anybody's secret."""
+    line = normalize(text).text
     if line == _HIDDEN:
         return "(not shown to this user: grant pg_read_all_stats)"
     return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"

@@ -7,7 +7,7 @@ comments, quoted names and strings are never mistaken for code.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 # Words of one query after which nobody tries to understand it: that takes a second or so.
@@ -15,21 +15,28 @@ MOST_WORDS = 20_000
 # Of a list of constants, and of the rows of VALUES: more of them tell nothing new.
 LIST_KEPT = 20
 
-_WORD = re.compile(
-    r"""
+# What is never closed is no SQL, or takes all the rest: so no text is gone through more than once.
+_WORDS = r"""
       (?P<space>[ \t\n\r\f\v]+|--[^\n\r]*)
     | (?P<comment>/\*)
-    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*+' | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+')
-    | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")++")
+    | (?P<string>[eE]'(?:[^'\\]|''|\\.)*+QUOTE | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*+QUOTE)
+    | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")NAME)
     | (?P<parameter>\$[0-9]+)
     | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][\w\x80-\U0010ffff]*)?\$)
     | (?P<name>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*)
     | (?P<number>0[xXoObB][0-9a-fA-F_]+|(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][+-]?[0-9]+)?)
     | (?P<operator>::|:=|(?:(?!--|/\*)[-+*/<>=~!@\#%^&|`?])+)
     | (?P<sign>[()\[\],;:.{}])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
+    """
+
+
+def _compiled(quote: str, name: str, otherwise: str = "") -> re.Pattern[str]:
+    pattern = _WORDS.replace("QUOTE", quote).replace("NAME", name) + otherwise
+    return re.compile(pattern, re.VERBOSE | re.DOTALL)
+
+
+_WORD = _compiled("'", '++"')
+_ANY_WORD = _compiled(r"(?:'|\Z)", r'*+(?:"|\Z)', "| (?P<other>.)")
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 # Types of which `type 'constant'` is usual. Others are found when PostgreSQL refuses the text.
@@ -74,26 +81,39 @@ class Word:
         return self.kind in ("name", "sign", "operator") and self.text.lower() in words
 
 
-def words(text: str) -> list[Word]:
-    """All words of a text, spaces and comments included: together they are the text.
+def pieces(text: str, *, tolerant: bool = False) -> Iterator[tuple[str, int, int]]:
+    """The kind of each word, where it begins and where it ends, one after the other: together they
+    are the text. `tolerant`: takes any text, as a server's log or a script may have it.
 
     Raises:
         Unreadable: a quote or a comment does not end, or there is a character that SQL has not.
     """
-    found, place = [], 0
+    pattern = _ANY_WORD if tolerant else _WORD
+    place = 0
     while place < len(text):
-        match = _WORD.match(text, place)
+        match = pattern.match(text, place)
         kind = match.lastgroup if match else None
         if match is None or kind is None:
             raise Unreadable(f"{_told(text[place])} at character {place + 1} is no SQL")
         end = match.end()
         if kind == "comment":
             kind, end = "space", _comment_end(text, place)
+            if end < 0 and not tolerant:
+                raise Unreadable(f"a comment that begins at character {place + 1} does not end")
         elif kind == "dollar":
             kind, end = "string", _dollar_end(text, match[0], end)
-        found.append(Word(kind, text[place:end], place))
+            if end < 0 and not tolerant:
+                raise Unreadable(f"a string that begins with {match[0]} does not end")
+        elif kind == "other":
+            kind = "sign"
+        end = len(text) if end < 0 else end
+        yield kind, place, end
         place = end
-    return found
+
+
+def words(text: str, *, tolerant: bool = False) -> list[Word]:
+    """All words of a text, spaces and comments included. Takes and raises what `pieces` does."""
+    return [Word(kind, text[at:end], at) for kind, at, end in pieces(text, tolerant=tolerant)]
 
 
 def _told(character: str) -> str:
@@ -102,20 +122,19 @@ def _told(character: str) -> str:
 
 
 def _comment_end(text: str, place: int) -> int:
-    """PostgreSQL's comments nest."""
+    """-1 if there is none. PostgreSQL's comments nest."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, place):
         depth += 1 if edge[0] == "/*" else -1
         if depth == 0:
             return edge.end()
-    raise Unreadable(f"a comment that begins at character {place + 1} does not end")
+    return -1
 
 
 def _dollar_end(text: str, tag: str, place: int) -> int:
+    """-1 if there is none."""
     end = text.find(tag, place)
-    if end < 0:
-        raise Unreadable(f"a string that begins with {tag} does not end")
-    return end + len(tag)
+    return end if end < 0 else end + len(tag)
 
 
 def statement(text: str) -> list[Word]:
@@ -161,10 +180,11 @@ def mended(given: Sequence[Word]) -> list[Word]:
     """The same query in a form that PostgreSQL accepts with parameters, where the rule is known:
     `type $1` becomes a cast, `EXTRACT($1 FROM x)` a call of date_part.
     """
-    return _with_date_parts(_with_casts(given))
+    return _with_date_parts(with_casts(given))
 
 
-def _with_casts(given: Sequence[Word]) -> list[Word]:
+def with_casts(given: Sequence[Word]) -> list[Word]:
+    """`type $1` becomes a cast."""
     result: list[Word] = []
     skipping_fields = False
     for word in given:

@@ -27,9 +27,9 @@ def parse_all(queries: Iterable[Query], catalog: Catalog) -> list[Parsed | Unpar
 
 def parse(query: Query, catalog: Catalog) -> Parsed | Unparsed:
     """The uses of tables in a query's text, and in its samples with their constants."""
-    results = [
-        read(query.id, text, catalog) for text in (query.text, *query.samples[:MOST_SAMPLES])
-    ]
+    # A text out of a file is its own sample.
+    texts = dict.fromkeys((query.text, *query.samples[:MOST_SAMPLES]))
+    results = [read(query.id, text, catalog) for text in texts]
     understood = [result for result in results if isinstance(result, Parsed)]
     if not understood:
         return results[0]

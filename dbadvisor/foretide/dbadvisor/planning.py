@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from foretide.dbadvisor import normalized, plan_tree, repairing
+from foretide.dbadvisor import normalized, plan_tree, reading, repairing
 from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError, Row
 from foretide.dbadvisor.ddl import quoted
 from foretide.dbadvisor.plan_tree import Node
@@ -177,11 +177,24 @@ class _Attempts:
                 result = again
         seen = {draft}
         while isinstance(result, _Refusal):
-            following = self._farther(draft, result, seen)
+            following = self._of_what_is_read(draft, result) or self._farther(draft, result, seen)
             if following is None:
-                return Unplanned(self._query.id, _told(result.error), tries=self._tries)
+                return self._given_up(draft, result)
             draft, result = following
         return result
+
+    def _of_what_is_read(
+        self, draft: Draft, refusal: _Refusal
+    ) -> tuple[Draft, Planned | _Refusal] | None:
+        """We may read alone, as we should: then what a statement reads is planned."""
+        read = reading.reading(draft) if refusal.error.code == NO_PERMISSION else None
+        return None if read is None else (read, self._once(read))
+
+    def _given_up(self, draft: Draft, refusal: _Refusal) -> Unplanned:
+        if refusal.error.code == NO_PERMISSION and reading.only_adds(draft):
+            return Unplanned(self._query.id, "INSERT of given rows looks for none", True)
+        writes = reading.writes(draft)
+        return Unplanned(self._query.id, _told(refusal.error, writes), tries=self._tries)
 
     def _farther(
         self, draft: Draft, refusal: _Refusal, seen: set[Draft]
@@ -260,7 +273,9 @@ def _of_cursor(draft: Draft) -> Draft:
     return draft
 
 
-def _told(error: DatabaseError) -> str:
+def _told(error: DatabaseError, writes: bool) -> str:
+    if error.code == NO_PERMISSION and writes:
+        return f"{error}: only a user who may write can plan such a statement"
     if error.code == NO_PERMISSION:
         return f"{error}: GRANT pg_read_all_data to the advisor's user, or SELECT on the table"
     return str(error)

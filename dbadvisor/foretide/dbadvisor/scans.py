@@ -19,6 +19,7 @@ class TableScan:
     `reads` and `returns` are rows of one call, by the planner's estimate; `wasted` those that all
     calls of the workload have read to no use, `ms` the time that the scans had in it: the share of
     the query's time that the planner's costs give them. `filters` are what threw rows away.
+    `remedy`: statements for an index that may serve it, where nobody could ask the planner.
     """
 
     query: str
@@ -28,6 +29,7 @@ class TableScan:
     calls: float
     ms: float
     filters: tuple[str, ...] = ()
+    remedy: str = ""
 
     @property
     def wasted(self) -> float:

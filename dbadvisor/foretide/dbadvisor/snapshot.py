@@ -191,7 +191,7 @@ class Snapshot:
     `statements_reset`: since when statements were; None where it is not known. `dealloc`: how often
     statements were thrown away since, so that some are missing. `missing` says what could not be
     read, with the reason and the remedy. `collates_as_c`: text sorts by its bytes, so that a usual
-    index serves LIKE 'prefix%'.
+    index serves LIKE 'prefix%'. `constants_lost`: of the constants that were seen some are missing.
     """
 
     at: float
@@ -214,6 +214,7 @@ class Snapshot:
     examples: Mapping[int, str] = field(default_factory=dict)
     views: tuple[View, ...] = ()
     collates_as_c: bool = False
+    constants_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +246,19 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Pulse:
+    """How often some statements had been called, by queryid, at a moment (s, of any clock)."""
+
+    at: float
+    calls: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What one normalized query has cost in a stretch of time: the advisor's unit of work.
 
     `id` is the queryid in decimal, or a hash of the text where the query came from a file.
+    `stddev_ms` is that of the times of single calls.
     `samples` are texts with real constants, where some are known.
     """
 
@@ -260,6 +270,7 @@ class Query:
     blocks_hit: float = 0.0
     blocks_read: float = 0.0
     samples: tuple[str, ...] = ()
+    stddev_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from foretide.dbadvisor.snapshot import Relation, Table
 
 # HypoPG has about 2,500 OIDs to give, and gives them anew after a reset.
 MOST_AT_ONCE = 500
+MOST_RELEVANT = 2000
 # HypoPG knows no index of a partitioned table: each partition gets its own, the largest ones first.
 MOST_PARTITIONS = 32
 
@@ -31,12 +32,14 @@ MOST_PARTITIONS = 32
 class Question:
     """A query as the planner is asked: `statements` run one after the other in one transaction, and
     the only one that answers with a row is EXPLAIN, in JSON. `columns` are those it has to do with,
-    of each table (the partitioned one, too, where it reads a partition).
+    of each table (the partitioned one, too, where it reads a partition). `source`: the id of the
+    query that it is a form of, where that is not its own.
     """
 
     id: str
     statements: tuple[str, ...]
     columns: Mapping[Relation, frozenset[str]]
+    source: str = ""
 
 
 class Answer(NamedTuple):
@@ -57,8 +60,12 @@ class Costs(Protocol):
         """With these candidates; None if the query cannot be planned."""
         ...
 
-    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
-        """Between which costs the answer lies, after all that was answered for the query."""
+    def proposed(self, query: str) -> int:
+        """Those of the relevant candidates that were thought of for the query itself."""
+        ...
+
+    def answers(self, query: str) -> Sequence["Asked"]:
+        """All that was answered for the query: which bounds the answers that were not asked for."""
         ...
 
     def used(self, query: str) -> Sequence[Answer]:
@@ -66,7 +73,9 @@ class Costs(Protocol):
         ...
 
 
-class _Asked(NamedTuple):
+class Asked(NamedTuple):
+    """What a query costs with the candidates at hand, of which its plan uses some."""
+
     at_hand: int
     used: int
     cost: float
@@ -76,7 +85,7 @@ class _Asked(NamedTuple):
 class Remembered:
     """Answers of one source by query, with what follows from them. Counts the questions."""
 
-    asked: dict[str, list[_Asked]] = field(default_factory=dict)
+    asked: dict[str, list[Asked]] = field(default_factory=dict)
     calls: int = 0
 
     def find(self, query: str, indexes: int) -> Answer | None:
@@ -86,29 +95,23 @@ class Remembered:
                 return Answer(cost, used)
         return None
 
-    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
-        low, high = 0.0, math.inf
-        for at_hand, used, cost in self.asked.get(query, ()):
-            if not used & ~indexes and cost < high:
-                high = cost
-            if not indexes & ~at_hand and cost > low:
-                low = cost
-        return min(low, high), high
-
     def used(self, query: str) -> list[Answer]:
         found: dict[int, float] = {}
         for _, used, cost in self.asked.get(query, ()):
             found[used] = min(cost, found.get(used, math.inf))
         return [Answer(cost, used) for used, cost in sorted(found.items())]
 
+    def answers(self, query: str) -> Sequence[Asked]:
+        return self.asked.get(query, ())
+
     def keep(self, query: str, indexes: int, answer: Answer) -> None:
-        self.asked.setdefault(query, []).append(_Asked(indexes, answer.used, answer.cost))
+        self.asked.setdefault(query, []).append(Asked(indexes, answer.used, answer.cost))
 
 
 class WhatIf:
     """Asks HypoPG. Candidates that it refuses and queries that cannot be planned are left out, and
     told in `refused` and `failed` with the server's reason. `tables` tell the partitions, without
-    which candidates of partitioned tables are of no use.
+    which candidates of partitioned tables are of no use. `schema`, quoted, is HypoPG's own.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class WhatIf:
         questions: Iterable[Question],
         candidates: Iterable[Candidate],
         tables: Iterable[Table] = (),
+        *,
+        schema: str = "",
     ) -> None:
         self.candidates = tuple(sorted(set(candidates), key=Candidate.sort_key))
         self.questions = {question.id: question for question in questions}
@@ -124,6 +129,7 @@ class WhatIf:
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
         self._database = database
+        self._functions = f"{schema}." if schema else ""
         parts = leaves(tables)
         self._definitions = [
             [
@@ -137,6 +143,15 @@ class WhatIf:
         self._relevant = {
             query: self._relevant_to(question) for query, question in self.questions.items()
         }
+        self._proposed = {
+            query: sum(
+                1 << place
+                for place in bits(relevant)
+                if not self.candidates[place].queries
+                or (self.questions[query].source or query) in self.candidates[place].queries
+            )
+            for query, relevant in self._relevant.items()
+        }
 
     @property
     def calls(self) -> int:
@@ -146,8 +161,11 @@ class WhatIf:
     def relevant(self, query: str) -> int:
         return self._relevant[query]
 
-    def bounds(self, query: str, indexes: int) -> tuple[float, float]:
-        return self._remembered.bounds(query, indexes & self._relevant[query])
+    def proposed(self, query: str) -> int:
+        return self._proposed[query]
+
+    def answers(self, query: str) -> Sequence[Asked]:
+        return self._remembered.answers(query)
 
     def used(self, query: str) -> Sequence[Answer]:
         return self._remembered.used(query)
@@ -197,16 +215,18 @@ class WhatIf:
         return Answer(float(plan["Total Cost"]), used)
 
     def _creation(self, places: Sequence[int]) -> list[str]:
+        reset = f"SELECT {self._functions}hypopg_reset()"
         if not places:
-            return ["SELECT hypopg_reset()", "SELECT 0, '' WHERE false"]
+            return [reset, "SELECT 0, '' WHERE false"]
         texts = ", ".join(
             ddl.literal(text) for place in places for text in self._definitions[place]
         )
         return [
-            "SELECT hypopg_reset()",
+            reset,
             "SELECT made.indexrelid, made.indexname"
             f" FROM unnest(ARRAY[{texts}]::text[]) WITH ORDINALITY AS wanted (text, place),"
-            " LATERAL hypopg_create_index(wanted.text) AS made ORDER BY wanted.place",
+            f" LATERAL {self._functions}hypopg_create_index(wanted.text) AS made"
+            " ORDER BY wanted.place",
         ]
 
     def _check(self) -> int:
@@ -223,7 +243,7 @@ class WhatIf:
 
     def _check_some(self, places: list[int]) -> int:
         try:
-            self._database.together([*self._creation(places), "SELECT hypopg_reset()"])
+            self._database.together([*self._creation(places), *self._creation([])])
         except DatabaseAway:
             raise
         except DatabaseError as error:
@@ -235,10 +255,19 @@ class WhatIf:
         return sum(1 << place for place in places)
 
     def _relevant_to(self, question: Question) -> int:
-        found = 0
-        for place, candidate in enumerate(self.candidates):
-            if self._usable >> place & 1 and _concerns(candidate, question):
-                found |= 1 << place
+        """If there are too many, those that were thought of for it come first."""
+        concerning = [
+            place
+            for place, candidate in enumerate(self.candidates)
+            if self._usable >> place & 1 and _concerns(candidate, question)
+        ]
+        own = question.source or question.id
+        found, count = 0, 0
+        for place in sorted(concerning, key=lambda each: own not in self.candidates[each].queries):
+            count += len(self._definitions[place])
+            if count > MOST_RELEVANT:
+                break
+            found |= 1 << place
         return found
 
 

@@ -1,5 +1,6 @@
 """What a normalized statement reads and by which keys: as much of it as an N+1 shows in."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,10 +8,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from foretide.dbadvisor.nplusone.texts import tokens
+from foretide.dbadvisor import normalized
 
-# `DATE '…'` becomes `DATE $1` in pg_stat_statements, which is SQL to nobody.
-_TYPED = frozenset({"date", "time", "timetz", "timestamp", "timestamptz", "interval"})
 # Of others sqlglot writes the text into the log, passwords and all.
 _QUERIES = frozenset(
     {"(", "select", "with", "values", "table", "insert", "update", "delete", "merge"}
@@ -51,10 +50,11 @@ def parse(text: str) -> exp.Expr:
     Raises:
         ValueError: it is no single statement, or sqlglot cannot read it.
     """
-    first = next((token for kind, token in tokens(text) if kind != "space"), "").lower()
+    words = normalized.words(text, tolerant=True)
+    first = next((word.text for word in words if word.kind != "space"), "").lower()
     if first not in _QUERIES:
         raise ValueError("it is no query")
-    prepared = _prepared(text)
+    prepared = _prepared(words)
     if prepared.count("(") > _DEEPEST and _depth(prepared) > _DEEPEST:
         raise ValueError("it is nested too deeply")
     try:
@@ -66,23 +66,17 @@ def parse(text: str) -> exp.Expr:
     return trees[0]
 
 
-def _prepared(text: str) -> str:
+def _prepared(words: Sequence[normalized.Word]) -> str:
     """With `:p1` for `$1`, as sqlglot reads `$1,$` as the start of a dollar-quoted string, and with
     casts for types that stand before a parameter: it would lose the parameter.
     """
-    parts: list[str] = []
-    for kind, token in tokens(text):
-        if kind != "parameter":
-            parts.append(token)
-            continue
-        place = len(parts) - 1
-        while place >= 0 and parts[place].isspace():
-            place -= 1
-        name = f":p{token[1:]}"
-        if place >= 0 and parts[place].lower() in _TYPED:
-            parts[place:] = [f"CAST({name} AS {parts[place]})"]
+    parts = []
+    for word in normalized.with_casts(words):
+        if word.kind == "parameter":
+            name = f":p{word.number} "
+            parts.append(f"CAST({name}AS {word.cast})" if word.cast else name)
         else:
-            parts.append(f"{name} ")
+            parts.append(" " if word.kind == "space" else word.text)
     return "".join(parts)
 
 

@@ -1,35 +1,18 @@
 """Statements as logs and spans show them: their text without constants, and the constants.
 
-The text is split into tokens as PostgreSQL's lexer does it: quoted names, all kinds of strings,
-nested comments. Nothing is parsed, so that no statement is too odd for it.
+Nothing is parsed, so that no statement is too odd for it.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from foretide.dbadvisor import normalized
+
 # Longer texts are generated lists, which no look-up has.
 LONGEST = 100_000  # characters
 
-# What is never closed takes all the rest, so that no text is gone through more than once.
-_TOKEN = re.compile(
-    r"""
-      (?P<comment> --[^\n]* | /\* )
-    | (?P<string>
-          [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z)
-        | (?:[uU]&|[bBxXnN])?'(?:[^']|'')*(?:'|\Z)
-        | \$(?P<tag>(?:[^\W\d]\w*)?)\$(?:.*?\$(?P=tag)\$|.*\Z)
-      )
-    | (?P<parameter> \$\d+ )
-    | (?P<number> (?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)? )
-    | (?P<name> (?:[uU]&)?"(?:[^"]|"")*(?:"|\Z) )
-    | (?P<word> [^\W\d][\w$]* )
-    | (?P<space> \s+ )
-    | (?P<operator> [-+*/<>=~!@\#%^&|`?:]+? | . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_KINDS = {"quoted": "name", "name": "word"}
 _LIST = re.compile(r"\(\$(?:,\$)+\)")
 # After these a minus belongs to the number, so that -1 and 1 are one text.
 _BEFORE_SIGN = frozenset("=<>(,")
@@ -128,30 +111,18 @@ def literal(value: str | None) -> str:
 
 def tokens(text: str) -> list[tuple[str, str]]:
     """(kind, token) of all that `text` consists of. Kinds: string, parameter, number, name (a
-    quoted one), word, space (comments, too) and operator.
+    quoted one), word, space (comments, too) and operator (each of its characters is one).
     """
     found = []
-    place = 0
-    while place < len(text):
-        match = _TOKEN.match(text, place)
-        assert match is not None  # the last alternative takes anything
-        kind, token = match.lastgroup or "operator", match.group()
-        if kind == "tag":
-            kind = "string"
-        place = match.end()
-        if token == "/*":
-            place = _end_of_comment(text, place)
-        found.append(("space", " ") if kind == "comment" else (kind, token))
+    for kind, begin, end in normalized.pieces(text, tolerant=True):
+        token = text[begin:end]
+        if kind == "space":
+            found.append((kind, " " if token.startswith(("--", "/*")) else token))
+        elif kind in ("operator", "sign"):
+            found += [("operator", character) for character in token]
+        else:
+            found.append((_KINDS.get(kind, kind), token))
     return found
-
-
-def _end_of_comment(text: str, place: int) -> int:
-    depth = 1
-    for edge in _COMMENT_EDGE.finditer(text, place):
-        depth += 1 if edge.group() == "/*" else -1
-        if not depth:
-            return edge.end()
-    return len(text)
 
 
 def _is_sign(bare: list[str]) -> bool:
