@@ -32,7 +32,6 @@ and, of `sqlite` alone: size_ratio_to_rows, write_ratio_to_rows, read_ratio_to_r
 
 import argparse
 import asyncio
-import json
 import sqlite3
 import sys
 import tempfile
@@ -52,6 +51,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import store_profiles  # noqa: E402
+from benchmarks.telling import write_json  # noqa: E402
 from foretide.store.client import StoreAddress, StoreClient  # noqa: E402
 from foretide.store.repository import Repository  # noqa: E402
 from foretide.store.rollups import STEP, Columns, Rollup, SeriesKey  # noqa: E402
@@ -307,8 +307,7 @@ def main() -> None:
     figures["rows"] = baseline
     Console().print(table(figures))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from foretide.profiling.sampler import sample
 from foretide.profiling.window import Window
 from foretide.store.client import StoreAddress
 from foretide.store.memory import MemoryRollups
-from foretide.store.profile_client import ProfileClient, every
+from foretide.store.profile_client import ProfileClient
 from foretide.store.profile_repository import ProfileRepository
-from foretide.store.profiles import MERGE_STEP, Kind, Profile, ProfileQuery, Target
+from foretide.store.profiles import MERGE_STEP, Kind, Profile, ProfileQuery, Target, every
 from foretide.store.service import Service, Token
 from foretide.store.sessions import Database
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import uuid
 
 import asyncpg
@@ -94,7 +95,14 @@ def command():
         parser = argparse.ArgumentParser(prog="foretide")
         store.add_parser(parser.add_subparsers())
         options = parser.parse_args(["store", *map(str, arguments)])
-        return options.run(options)
+        root = logging.getLogger()
+        handlers, level = root.handlers[:], root.level
+        try:
+            return options.run(options)
+        finally:
+            # A server logs to standard error: other tests would log to what this test's was.
+            root.handlers[:] = handlers
+            root.setLevel(level)
 
     return run
 

@@ -45,6 +45,7 @@ def test_what_goes_in_comes_out_with_six_digits(some):
     assert same(kept(data), sorted(map(read_again, some)))
 
 
+@pytest.mark.slow
 @given(st.lists(rollups))
 def test_the_same_again_changes_nothing(some):
     data, _ = chunks.merge(None, some)

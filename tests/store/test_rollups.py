@@ -78,6 +78,7 @@ def test_columns_of_different_lengths_are_refused(key, now):
         check({key(): Columns([0, 300], [1], [1.0], [1.0], [1.0])}, now=now)
 
 
+@pytest.mark.slow
 def test_a_batch_has_a_limit(key, columns, now):
     batch = {key(): columns(*[1.0] * (LARGEST_BATCH + 1))}
     with pytest.raises(StoreRefused, match="50001 roll-ups; send 50000 at once at most") as found:

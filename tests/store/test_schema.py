@@ -109,9 +109,9 @@ async def test_data_survives_a_migration(database, engine, migrate, key, columns
     await repository.aclose()
 
     def add_a_table(connection):
-        Table("reports", schema.metadata, Column("id", Integer, primary_key=True))
-        schema.metadata.tables["reports"].create(connection)
-        schema.metadata.remove(schema.metadata.tables["reports"])
+        Table("load_tests", schema.metadata, Column("id", Integer, primary_key=True))
+        schema.metadata.tables["load_tests"].create(connection)
+        schema.metadata.remove(schema.metadata.tables["load_tests"])
 
     await migrate((*schema.MIGRATIONS, add_a_table))
     async with engine.connect() as connection:

@@ -21,7 +21,7 @@ def failure(status: int, reason: str, message: str) -> web.Response:
 def status_of(error: StoreError) -> int:
     """The HTTP status that an error stands for."""
     if isinstance(error, StoreRefused):
-        return {"TooLarge": 413, "NoProfile": 404}.get(error.reason, 400)
+        return {"TooLarge": 413, "NoProfile": 404, "NoReport": 404}.get(error.reason, 400)
     return 503
 
 

@@ -94,8 +94,8 @@ class Connection:
         return wire.parse(kind, wire.checked(response.status_code, bytes(body)))
 
 
-class StoreClient:
-    """`Rollups` over HTTP; `aclose` when done."""
+class Client:
+    """What the clients of all parts of the store have in common; `aclose` when done."""
 
     def __init__(
         self, address: StoreAddress, *, transport: httpx.AsyncBaseTransport | None = None
@@ -106,6 +106,14 @@ class StoreClient:
             StoreUnavailable: the CA's file cannot be used.
         """
         self._connection = Connection(address, transport=transport)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connection.aclose()
+
+
+class StoreClient(Client):
+    """`Rollups` over HTTP; `aclose` when done."""
 
     async def write(self, batch: Batch) -> Written:
         """See `Rollups`; a batch too large for one request goes in several, each kept or not."""
@@ -139,10 +147,6 @@ class StoreClient:
         params = wire.given(namespace=namespace, name=name, metric=metric, fingerprint=fingerprint)
         request = wire.Request("DELETE", "v1/series", params)
         return (await self._connection.send(messages.DeleteAnswer, request)).deleted
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._connection.aclose()
 
 
 class SyncStoreClient:

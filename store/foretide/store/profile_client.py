@@ -1,14 +1,12 @@
 """Profiles over HTTP. Needs httpx and pydantic only."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
-
-import httpx
 
 from . import profile_messages as messages
 from . import wire
-from .client import Connection, StoreAddress
-from .errors import StoreRefused, StoreUnavailable
+from .client import Client
+from .errors import StoreRefused
 from .messages import LARGEST_REQUEST
 from .profiles import (
     LARGEST_PUT,
@@ -19,25 +17,14 @@ from .profiles import (
     Profile,
     ProfiledWorkload,
     ProfileQuery,
-    Profiles,
 )
 
 _ABOUT = 2_000  # bytes of a profile in a request beside its data, at the most as a rule
 _ROOM = LARGEST_REQUEST * 3 // 4
 
 
-class ProfileClient:
+class ProfileClient(Client):
     """`Profiles` over HTTP; `aclose` when done."""
-
-    def __init__(
-        self, address: StoreAddress, *, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        """Prepare the client.
-
-        Raises:
-            StoreUnavailable: the CA's file cannot be used.
-        """
-        self._connection = Connection(address, transport=transport)
 
     async def put(self, profiles: Sequence[Profile]) -> Kept:
         """See `Profiles`; what is too large for one request goes in several, each kept or not."""
@@ -85,30 +72,6 @@ class ProfileClient:
             return answer.found()
         except StoreRefused:
             raise wire.not_the_store() from None
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._connection.aclose()
-
-
-async def every(
-    profiles: Profiles, query: ProfileQuery, *, data: bool = False
-) -> AsyncIterator[KeptProfile]:
-    """The profiles of all pages, by start.
-
-    Raises:
-        StoreUnavailable: the pages do not end.
-    """
-    after: str | None = None
-    while True:
-        page = await profiles.find(query, after=after, data=data)
-        for profile in page.profiles:
-            yield profile
-        if page.after is None:
-            return
-        if page.after == after:
-            raise StoreUnavailable("NotTheStore", "the store gives the same page again and again")
-        after = page.after
 
 
 def split(profiles: Sequence[Profile]) -> Iterator[list[Profile]]:

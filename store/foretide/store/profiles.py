@@ -7,12 +7,12 @@ millisecond.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from .errors import StoreRefused
+from .errors import StoreRefused, StoreUnavailable
 from .rollups import CLOCK_SKEW, check_range
 
 LARGEST_PROFILE = 8 * 1024 * 1024
@@ -22,8 +22,8 @@ MOST_LABELS = 32
 # What is merged is merged, and what is deleted is deleted, in whole steps of this many seconds:
 # so that no merged profile is of a time of which a part of the raw ones is still there.
 MERGE_STEP = 300
-_FIRST_TIME = 946_684_800  # 2000-01-01
-_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*(; ?[a-z0-9]+=[a-z0-9.-]+)*")
+FIRST_TIME = 946_684_800  # 2000-01-01
+CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*(; ?[a-z0-9]+=[a-z0-9.-]+)*")
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 
@@ -169,6 +169,26 @@ class Profiles(Protocol):
         ...
 
 
+async def every(
+    profiles: Profiles, query: ProfileQuery, *, data: bool = False
+) -> AsyncIterator[KeptProfile]:
+    """The profiles of all pages, by start.
+
+    Raises:
+        StoreUnavailable: the pages do not end.
+    """
+    after: str | None = None
+    while True:
+        page = await profiles.find(query, after=after, data=data)
+        for profile in page.profiles:
+            yield profile
+        if page.after is None:
+            return
+        if page.after == after:
+            raise StoreUnavailable("NotTheStore", "the store gives the same page again and again")
+        after = page.after
+
+
 def check(profiles: Sequence[Profile], *, now: float) -> None:
     """Look for what no correct sender sends.
 
@@ -228,7 +248,7 @@ def _timed_wrong(profile: Profile, now: float) -> tuple[str, str] | None:
     start, end = profile.start, profile.end
     if not (math.isfinite(start) and math.isfinite(end)):
         return "BadTime", "start and end must be finite numbers: Unix seconds"
-    if start < _FIRST_TIME:
+    if start < FIRST_TIME:
         return "BadTime", f"start {start:.0f} is not after the year 2000"
     if start > 99_999_999_999:
         return "BadTime", f"start {start:.0f} looks like milliseconds; Unix seconds are wanted"
@@ -251,7 +271,7 @@ def _filled_wrong(profile: Profile) -> tuple[str, str] | None:
         )
     if not 1 <= profile.windows < 2**31:
         return "BadValue", f"windows is {profile.windows}; 1 or more"
-    if not (len(profile.content_type) <= 253 and _CONTENT_TYPE.fullmatch(profile.content_type)):
+    if not (len(profile.content_type) <= 253 and CONTENT_TYPE.fullmatch(profile.content_type)):
         return "BadValue", "content_type is no media type, such as application/octet-stream"
     return None
 

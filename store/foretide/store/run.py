@@ -14,8 +14,9 @@ from aiohttp import web
 from .database import Location
 from .errors import StoreError, StoreUnavailable
 from .profile_repository import ProfileRepository
+from .report_repository import ReportRepository
 from .repository import Repository
-from .retention import Retention
+from .retention import DAY, Retention
 from .service import Service, Token
 from .sessions import Database
 
@@ -29,13 +30,16 @@ _SHUTDOWN = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How to serve. `keep_rollups` in seconds, `retention` of profiles; port 0 takes a free one."""
+    """How to serve. `keep_rollups` and `keep_reports` in seconds, `retention` of profiles; port 0
+    takes a free one.
+    """
 
     database: Location
     token_file: Path
     host: str
     port: int
     keep_rollups: float
+    keep_reports: float = 365 * DAY
     retention: Retention = field(default_factory=Retention)
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -57,13 +61,15 @@ async def serve(options: ServeOptions) -> None:
     database = await Database.open(options.database)
     repository = Repository(database)
     profiles = ProfileRepository(database, retention=options.retention)
-    service = Service(repository, token, database.ping, profiles=profiles)
+    reports = ReportRepository(database)
+    service = Service(repository, token, database.ping, profiles=profiles, reports=reports)
     runner = web.AppRunner(
         service.application(), access_log=None, shutdown_timeout=_SHUTDOWN, handle_signals=False
     )
     background = [
         asyncio.create_task(_keep_swept(lambda: _sweep(repository, options), SWEEP_EVERY)),
         asyncio.create_task(_keep_swept(lambda: _sweep_profiles(profiles), SWEEP_PROFILES_EVERY)),
+        asyncio.create_task(_keep_swept(lambda: _sweep_reports(reports, options), SWEEP_EVERY)),
     ]
     if trust is not None:
         background.append(asyncio.create_task(_follow_certificate(trust, options)))
@@ -124,6 +130,11 @@ async def _sweep_profiles(profiles: ProfileRepository) -> None:
     gone = await profiles.sweep()
     if gone.profiles:
         logger.info("Deleted %d profiles, %d bytes: the oldest.", gone.profiles, gone.size)
+
+
+async def _sweep_reports(reports: ReportRepository, options: ServeOptions) -> None:
+    if gone := await reports.sweep(options.keep_reports):
+        logger.info("Deleted %d reports that were too old.", gone)
 
 
 async def _signalled() -> None:

@@ -2,7 +2,7 @@
 
 A change of the tables is one more migration at the end of `MIGRATIONS`; from then on the first one
 keeps a copy of its own of the tables as they were. Migrations only go forward. Later kinds of data
-(load-test results, reports) bring tables of their own.
+(load-test results) bring tables of their own.
 """
 
 import logging
@@ -97,6 +97,23 @@ profiles = Table(
     sqlite_autoincrement=True,  # a number that a report has named must not be another's later
 )
 
+# What was found out about a resource, each time that it was. Times in milliseconds.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("namespace", String(253), nullable=False),
+    Column("kind", String(253), nullable=False),
+    Column("name", String(253), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content_type", String(253), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    UniqueConstraint("namespace", "kind", "name", "at"),
+    Index("reports_by_age", "at"),
+    sqlite_autoincrement=True,  # a number that a status has named must not be another's later
+)
+
 Migration = Callable[[Connection], None]
 
 
@@ -111,7 +128,11 @@ def _profile_tables(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE profiles ALTER COLUMN data SET STORAGE EXTERNAL"))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first_tables, _profile_tables)
+def _report_tables(connection: Connection) -> None:
+    metadata.create_all(connection, [reports])
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first_tables, _profile_tables, _report_tables)
 
 # Two replicas that start at once must not both migrate. The number is nobody else's, by chance.
 _LOCK = 7_315_442_019_663_061

@@ -1,4 +1,4 @@
-"""The store's HTTP API (see `messages` and `profile_messages`)."""
+"""The store's HTTP API (see `messages`, `profile_messages` and `report_messages`)."""
 
 import asyncio
 import hmac
@@ -16,6 +16,8 @@ from .errors import StoreError, StoreRefused, StoreUnavailable
 from .messages import LARGEST_REQUEST, LONGEST_READ
 from .profile_service import ProfileRoutes
 from .profiles import LARGEST_PUT, Profiles
+from .report_service import ReportRoutes
+from .reports import Reports
 from .rollups import LARGEST_BATCH, Columns, Rollups, SeriesKey, check_range
 
 logger = logging.getLogger(__name__)
@@ -66,12 +68,14 @@ class Service:
         ping: Callable[[], Awaitable[None]],
         *,
         profiles: Profiles | None = None,
+        reports: Reports | None = None,
     ) -> None:
         self._rollups = rollups
         self._token = token
         self._ping = ping
         self.counts: Counter[tuple[str, str]] = Counter()
         self._profiles = None if profiles is None else ProfileRoutes(profiles, self.counts)
+        self._reports = None if reports is None else ReportRoutes(reports, self.counts)
 
     def application(self) -> web.Application:
         """The web application, to be run by aiohttp."""
@@ -85,6 +89,8 @@ class Service:
         add("DELETE", "/v1/series", self._delete)
         if self._profiles is not None:
             self._profiles.add_to(application.router)
+        if self._reports is not None:
+            self._reports.add_to(application.router)
         add("GET", "/healthz", self._healthz)
         add("GET", "/readyz", self._readyz)
         add("GET", "/metrics", self._metrics)
