@@ -1,6 +1,8 @@
 """What the tests of the operator share: forecasts that say what a test wants them to say."""
 
+import asyncio
 import math
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +12,20 @@ from foretide.forecasting.lookahead.model import LookaheadModel
 from foretide.forecasting.lookahead.plan import LEVELS, Plan
 from foretide.forecasting.lookahead.trees import Trees
 from foretide.forecasting.series import Series
+
+
+@pytest.fixture(scope="session")
+def eventually():
+    """Polls until a callable gives something true, and returns that."""
+
+    async def wait(condition, timeout=20.0):
+        deadline = time.monotonic() + timeout
+        while not (answer := condition()):
+            assert time.monotonic() < deadline, f"not within {timeout:g} s"
+            await asyncio.sleep(0.005)
+        return answer
+
+    return wait
 
 
 @pytest.fixture(scope="session")

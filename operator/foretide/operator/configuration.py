@@ -6,10 +6,10 @@ when the operator looks after other namespaces only.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from urllib.parse import quote
 
 from .cluster import Cluster, ClusterError
-from .fleet import Fleet
 from .settings import ConfigurationError, SettingsHolder
 
 logger = logging.getLogger(__name__)
@@ -37,20 +37,20 @@ async def read_config_map(cluster: Cluster, namespace: str, name: str) -> str:
 async def follow_config_map(
     cluster: Cluster,
     settings: SettingsHolder,
-    fleet: Fleet,
+    wake_all: Callable[[], None],
     namespace: str,
     name: str,
     *,
     period: float = 2.0,
 ) -> None:
-    """Look at a ConfigMap each `period` seconds, for ever."""
+    """Look at a ConfigMap each `period` seconds, for ever; `wake_all` is called at a change."""
     trouble: str | None = None
     while True:
         try:
             text = await read_config_map(cluster, namespace, name)
             trouble = None
             if settings.offer(text, origin=f"ConfigMap {namespace}/{name}"):
-                fleet.wake_all()
+                wake_all()
         except ConfigurationError as error:
             if str(error) != trouble:
                 logger.error("The old configuration stays: %s", error)
@@ -58,9 +58,9 @@ async def follow_config_map(
         await asyncio.sleep(period)
 
 
-async def follow_file(settings: SettingsHolder, fleet: Fleet) -> None:
-    """Look at the configuration's file each second, for ever."""
+async def follow_file(settings: SettingsHolder, wake_all: Callable[[], None]) -> None:
+    """Look at the configuration's file each second, for ever; as with a ConfigMap."""
     while True:
         if settings.poll():
-            fleet.wake_all()
+            wake_all()
         await asyncio.sleep(1)

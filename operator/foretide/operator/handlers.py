@@ -1,24 +1,66 @@
 """Kopf's part: it watches, we decide."""
 
+import contextvars
 import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import kopf
 
-from .api.crds import GROUP, PLURAL, PROFILERS, VERSION
+from .api.crds import DATABASE_ADVISORS, GROUP, PLURAL, PROFILERS, VERSION
 from .fleet import Fleet
 from .hpa_floor import Kind, scaled_by
 from .owners import Autoscaler
-from .profilers.fleet import ProfilerFleet
 from .scaler import Scaler
+from .ticking import TickingFleet
+
+# Of Events that wait for kopf: more are not kept.
+_MOST_WAITING = 1_000
+
+
+class _Poster:
+    """Posts Events by kopf, whose queue is known to the context of its handlers alone. A resource
+    that a census has found before a watch did ticks in another one: its Events wait for the first
+    handler.
+    """
+
+    def __init__(self) -> None:
+        self._context: contextvars.Context | None = None
+        self._waiting: deque[Callable[[], None]] = deque(maxlen=_MOST_WAITING)
+
+    def learn(self) -> None:
+        """Called by a handler of kopf's."""
+        self._context = contextvars.copy_context()
+        while self._waiting:
+            self._context.run(self._waiting.popleft())
+
+    def forget(self) -> None:
+        """Another operator begins: what was known is of the one before."""
+        self._context = None
+
+    def post(self, body: Mapping[str, Any], kind: str, reason: str, message: str) -> None:
+        """Kopf queues it; nothing waits."""
+        post = partial(kopf.event, cast(kopf.Body, body), type=kind, reason=reason, message=message)
+        if self._context is None:
+            self._waiting.append(post)
+        else:
+            self._context.run(post)
+
+
+_poster = _Poster()
 
 # Kopf always passes the indices; the default is for its type of handlers only.
 _NO_INDEX = cast("kopf.Index[Any, Any]", {})
 
 
-def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf.OperatorRegistry:
-    """All handlers; those of Profilers where somebody looks after them."""
+def build_registry(
+    fleet: Fleet,
+    profilers: TickingFleet[Any] | None = None,
+    databases: TickingFleet[Any] | None = None,
+) -> kopf.OperatorRegistry:
+    """All handlers; those of Profilers and DatabaseAdvisors where somebody looks after them."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.startup(registry=registry)
@@ -28,6 +70,7 @@ def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf
         scaledobjects: kopf.Index[Any, Any] = _NO_INDEX,
         **_: Any,
     ) -> None:
+        _poster.forget()
         # Both are filled, and kept up to date, from now on.
         fleet.autoscalers = _Either(autoscalers, scaledobjects)
         # Foretide posts its own Events; kopf's log lines are not for users.
@@ -53,6 +96,7 @@ def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def predictive_scaler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
         fleet.is_watched = True
+        _poster.learn()
         if event.get("type") == "DELETED":
             fleet.remove(body["metadata"]["uid"])
         else:
@@ -61,32 +105,36 @@ def build_registry(fleet: Fleet, profilers: ProfilerFleet | None = None) -> kopf
     @kopf.on.cleanup(registry=registry)
     async def stop(**_: Any) -> None:
         await fleet.stop()
-        if profilers is not None:
-            await profilers.stop()
+        for others in (profilers, databases):
+            if others is not None:
+                await others.stop()
 
     if profilers is not None:
-        _watch_profilers(registry, profilers)
+        _watch(registry, profilers, PROFILERS)
+    if databases is not None:
+        _watch(registry, databases, DATABASE_ADVISORS)
     return registry
 
 
-def _watch_profilers(registry: kopf.OperatorRegistry, profilers: ProfilerFleet) -> None:
-    @kopf.on.event(GROUP, VERSION, PROFILERS, registry=registry)
-    async def profiler(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
-        profilers.is_watched = True
+def _watch(registry: kopf.OperatorRegistry, fleet: TickingFleet[Any], plural: str) -> None:
+    @kopf.on.event(GROUP, VERSION, plural, id=plural, registry=registry)
+    async def resource(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+        fleet.is_watched = True
+        _poster.learn()
         if event.get("type") == "DELETED":
-            profilers.remove(body["metadata"]["uid"])
+            fleet.remove(body["metadata"]["uid"])
         else:
-            profilers.upsert(dict(body))
+            fleet.upsert(dict(body))
 
 
 def announce(body: Mapping[str, Any], *, kind: str, reason: str, message: str) -> None:
-    """Post a Kubernetes Event on a resource. Kopf queues it; nothing waits."""
-    kopf.event(cast(kopf.Body, body), type=kind, reason=reason, message=message)
+    """Post a Kubernetes Event on a resource."""
+    _poster.post(body, kind, reason, message)
 
 
 def post_event(scaler: Scaler, *, kind: str, reason: str, message: str) -> None:
-    """Post a Kubernetes Event on the resource. Kopf queues it; nothing waits."""
-    kopf.event(cast(kopf.Body, scaler.body), type=kind, reason=reason, message=message)
+    """Post a Kubernetes Event on the resource."""
+    _poster.post(scaler.body, kind, reason, message)
 
 
 class _Either(Mapping[Any, Any]):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from .commands import adopt, backtest, profile, store
+from .commands import adopt, advise, backtest, profile, store
 from .commands.parsing import new_parser, parse
 from .commands.telling import fail, missing
 
@@ -81,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     adopt.add_parser(commands)
     store.add_parser(commands)
     profile.add_parser(commands)
+    advise.add_parser(commands)
     return parser
 
 

@@ -19,6 +19,8 @@ from .assembly import assemble
 from .census import Census
 from .cluster import KubernetesCluster, load_client
 from .configuration import follow_config_map, follow_file, read_config_map
+from .databases.fleet import AdvisorFleet
+from .databases.running import Databases
 from .fitting import ProcessFitter
 from .fleet import Fleet
 from .forecasts import Forecasts
@@ -69,7 +71,10 @@ async def run(options: RunOptions) -> int:
         # Before the first tick: none of it may be missed, the kill switch least of all.
         initial = parse(await read_config_map(cluster, *options.config_map))
     if not initial.sources:
-        logger.warning("The configuration names no Prometheus source: nothing can be decided.")
+        logger.warning(
+            "The configuration names no Prometheus source: PredictiveScalers cannot decide. "
+            "Profilers and DatabaseAdvisors need none."
+        )
     settings = SettingsHolder(initial, options.config_file)
     telemetry = Telemetry()
     identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
@@ -113,6 +118,15 @@ async def run(options: RunOptions) -> int:
         sources=sources.get,
         namespaces=options.namespaces,
     )
+    databases = Databases(
+        cluster,
+        settings,
+        announce=announce,
+        may_write=may_write,
+        telemetry=telemetry,
+        namespaces=options.namespaces,
+    )
+
     # The HTTP client loads this at its first request, which is too long to stand still for.
     await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     ready = asyncio.Event()
@@ -121,18 +135,13 @@ async def run(options: RunOptions) -> int:
     if options.port_file is not None:
         options.port_file.write_text(f"{server.port}\n", encoding="utf-8")
     logger.info("Metrics and health on port %d.", server.port)
-    background = [asyncio.create_task(_monitor_loop(telemetry, options.loop_monitor))]
-    if options.config_file is not None:
-        background.append(asyncio.create_task(follow_file(settings, fleet)))
-    if options.config_map is not None:
-        following = follow_config_map(cluster, settings, fleet, *options.config_map)
-        background.append(asyncio.create_task(following))
-    background.append(asyncio.create_task(profiling.serve()))
+    following = _follow(options, cluster, settings, (fleet, databases.fleet))
+    always = (_monitor_loop(telemetry, options.loop_monitor), *following, profiling.serve())
+    background = [asyncio.create_task(it) for it in always]
     try:
         if options.elect and not await _until_signal(leadership.acquire()):
             return 0
         telemetry.leader.set(1)
-        background += [asyncio.create_task(it) for it in (rollups.run(), profiling.run())]
         census = Census(
             cluster,
             fleet,
@@ -140,19 +149,48 @@ async def run(options: RunOptions) -> int:
             telemetry,
             may_write=lambda: may_write() and not settings.current.kill_switch,
         )
-        background += [asyncio.create_task(work) for work in (census.keep(), census.stand_in())]
-        return await _lead(options, build_registry(fleet, profiling.fleet), leadership, ready)
+        leading = (
+            rollups.run(),
+            profiling.run(),
+            databases.run(),
+            census.keep(),
+            census.stand_in(),
+        )
+        background += [asyncio.create_task(work) for work in leading]
+        registry = build_registry(fleet, profiling.fleet, databases.fleet)
+        return await _lead(options, registry, leadership, ready)
     finally:
         telemetry.leader.set(0)
         for task in background:
             task.cancel()
         fitter.close()
+        databases.close()
         if options.elect:
             await leadership.release()
         await asyncio.gather(rollups.aclose(), profiling.aclose())
         await sources.aclose()
         await server.stop()
         cluster.close()
+
+
+def _follow(
+    options: RunOptions,
+    cluster: KubernetesCluster,
+    settings: SettingsHolder,
+    fleets: tuple[Fleet, AdvisorFleet],
+) -> list[Coroutine[Any, Any, None]]:
+    """What follows the configuration; the fleets are woken when it has changed."""
+
+    def wake_all() -> None:
+        for fleet in fleets:
+            fleet.wake_all()
+
+    following: list[Coroutine[Any, Any, None]] = []
+    if options.config_file is not None:
+        following.append(follow_file(settings, wake_all))
+    if options.config_map is not None:
+        following.append(follow_config_map(cluster, settings, wake_all, *options.config_map))
+    return following
 
 
 async def _lead(

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from foretide.forecasting.prometheus import PrometheusSource
 
 from .api.fields import ApiModel, Duration, lasting
+from .database_settings import DatabaseSettings
 from .endpoint_settings import AuthenticatedEndpoint
 from .profiling_settings import ProfilingSettings
 from .pyroscope_settings import PyroscopeSettings
@@ -89,7 +90,7 @@ class OperatorSettings(ApiModel):
     )
     kill_switch: bool = Field(
         default=False,
-        description="Stop all changes of replicas in the whole cluster, at once. Decisions are still made and reported.",
+        description="Stop all changes of replicas and of databases in the whole cluster, at once. Decisions are still made and reported.",
     )
     sync_period: Duration = lasting("15s", description="How often each resource is decided on.")
     max_changes_per_hour: int = Field(
@@ -112,6 +113,10 @@ class OperatorSettings(ApiModel):
 
     profiling: ProfilingSettings = Field(
         default_factory=ProfilingSettings, description="How pods are profiled."
+    )
+    databases: DatabaseSettings = Field(
+        default_factory=DatabaseSettings,
+        description="Which databases DatabaseAdvisors may be connected to.",
     )
 
     @field_validator("sync_period")

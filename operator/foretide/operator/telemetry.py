@@ -1,5 +1,6 @@
 """The operator's own Prometheus metrics."""
 
+import math
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -180,6 +181,41 @@ class Telemetry:
             registry=self.registry,
         )
         self._profiles_lost: dict[tuple[str, str], int] = {}
+        self.databases = Gauge(
+            "foretide_databaseadvisors",
+            "DatabaseAdvisors that this operator looks after.",
+            registry=self.registry,
+        )
+        self.database_reachable = Gauge(
+            "foretide_database_reachable",
+            "1 where the database could be looked at, 0 where it could not.",
+            _RESOURCE,
+            registry=self.registry,
+        )
+        self.database_findings = Gauge(
+            "foretide_database_findings",
+            "Findings about a database, by their kind.",
+            (*_RESOURCE, "kind"),
+            registry=self.registry,
+        )
+        self.database_saving = Gauge(
+            "foretide_database_saving_ratio",
+            "Share of the workload's time that all advised indexes would save.",
+            _RESOURCE,
+            registry=self.registry,
+        )
+        self.database_looks = Histogram(
+            "foretide_database_look_seconds",
+            "Time that one look at a database took.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.database_advice = Histogram(
+            "foretide_database_advice_seconds",
+            "Time that an advice took to be made, the wait for its turn included.",
+            buckets=(*_SECONDS, 300, 600, 1_800),
+            registry=self.registry,
+        )
 
     def observe_fit(self, report: FitReport) -> None:
         """Take over what a fit has cost, and what it could not make or use."""
@@ -215,6 +251,29 @@ class Telemetry:
     def forget_profiler(self, namespace: str, name: str) -> None:
         """Drop the series of a Profiler that is gone."""
         for gauge in (self.profiled_pods, self.profiling_stopped):
+            gauge.remove_by_labels({"namespace": namespace, "name": name})
+
+    def observe_database(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        reachable: bool | None,
+        findings: Mapping[str, int],
+        saving: float,
+    ) -> None:
+        """Take over what is known of a database; `reachable` None while nobody has looked, `saving`
+        NaN where it is not known.
+        """
+        known = math.nan if reachable is None else float(reachable)
+        self.database_reachable.labels(namespace, name).set(known)
+        for kind, count in findings.items():
+            self.database_findings.labels(namespace, name, kind).set(count)
+        self.database_saving.labels(namespace, name).set(saving)
+
+    def forget_database(self, namespace: str, name: str) -> None:
+        """Drop the series of a DatabaseAdvisor that is gone."""
+        for gauge in (self.database_reachable, self.database_findings, self.database_saving):
             gauge.remove_by_labels({"namespace": namespace, "name": name})
 
     def observe_profiles(self, destination: str, state: StoreState) -> None:

@@ -139,6 +139,7 @@ async def test_a_resource_that_is_deleted_gives_it_back(cluster, held, eventuall
     await eventually(lambda: cluster.minimum() == 2)
 
 
+@pytest.mark.slow
 async def test_what_was_deleted_while_no_operator_ran_is_found_by_the_sweep(cluster, start, held):
     await held.stop()
     await cluster.delete("foretide.dev/v1alpha1/predictivescalers", "shop")

@@ -117,6 +117,7 @@ async def test_the_operators_own_writes_cause_no_ticks(cluster, scaled, eventual
     assert scaled.ticks("shop") == before
 
 
+@pytest.mark.slow
 async def test_many_resources_are_looked_after(cluster, demand, operator):
     demand.answer = 250
     names = [f"app-{number}" for number in range(10)]

@@ -116,7 +116,7 @@ async def test_a_config_map_is_followed(cluster, demand, start, eventually, capl
     operator = await start()
     following = asyncio.create_task(
         follow_config_map(
-            *(operator.cluster, operator.settings, operator.fleet, "default", "foretide"),
+            *(operator.cluster, operator.settings, operator.fleet.wake_all, "default", "foretide"),
             period=0.02,
         )
     )

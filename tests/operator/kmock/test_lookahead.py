@@ -65,6 +65,7 @@ async def test_the_fit_is_asked_for_what_the_lead_time_and_the_policy_say(
     assert (need.per_replica, need.min_replicas, need.target_utilization) == (100, 3, 0.5)
 
 
+@pytest.mark.slow
 async def test_the_plan_goes_on_with_demand_as_it_comes(demand, operator, foreseen, live):
     await foreseen()
     demand.answer = 400
@@ -123,6 +124,7 @@ async def test_a_forecast_that_goes_wrong_today_stops_acting_today(
     assert operator.sample("foretide_forecast_trusted", **sample) == 0
 
 
+@pytest.mark.slow
 async def test_trust_is_lost_over_a_restart(
     cluster, clock, demand, start, foreseen, live, operator
 ):

@@ -108,6 +108,29 @@ async def test_a_leader_works_and_stops_at_a_signal(far, running, eventually):
         await running.get("/healthz")
 
 
+ADVISORS = "foretide.dev/v1alpha1/databaseadvisors"
+
+
+@pytest.fixture
+async def advisor(far):
+    """A DatabaseAdvisor that is there before the operator is, as after each restart of one."""
+    far.api.declare(ADVISORS, "DatabaseAdvisor")
+    far.api.declare("v1/secrets", "Secret")
+    spec = {"connection": {"secretRef": {"name": "nowhere"}}}
+    await far.do(far.create(ADVISORS, "shop", {"spec": spec}))
+
+
+@pytest.mark.usefixtures("advisor")
+async def test_a_resource_that_the_census_finds_before_a_watch_does_has_events_too(
+    far, running, eventually, caplog
+):
+    await wait_ready(running)
+    await eventually(lambda: "SecretMissing" in [it["reason"] for it in far.api.all("v1/events")])
+    assert "tick failed" not in caplog.text
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running.task, 10) == 0
+
+
 @pytest.fixture
 async def led_by_another(far):
     spec = {

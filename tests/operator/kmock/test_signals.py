@@ -119,6 +119,7 @@ def pass_minutes(clock):
 LATER = {**SALE, "start": "2026-03-02T12:20", "multiplier": 3}
 
 
+@pytest.mark.slow
 async def test_an_event_whose_demand_is_late_keeps_its_replicas(
     cluster, demand, operator, pass_minutes
 ):
@@ -148,6 +149,7 @@ async def test_demand_that_comes_before_its_event_is_not_multiplied(
     assert cluster.replicas() == 6
 
 
+@pytest.mark.slow
 async def test_after_a_restart_during_an_event_nothing_is_taken_away_that_may_be_for_it(
     cluster, clock, start, pass_minutes
 ):
@@ -185,6 +187,7 @@ async def test_what_is_wrong_with_an_event_is_told_and_scaling_goes_on(cluster, 
     assert "never" in cluster.status()["events"]["problems"][0]
 
 
+@pytest.mark.slow
 async def test_a_surge_is_met_before_demand_asks_for_it(cluster, demand, surging):
     await cluster.deployment(replicas=2)
     await cluster.scaler(maxReplicas=40, metrics=[TIGHT])
@@ -194,6 +197,7 @@ async def test_a_surge_is_met_before_demand_asks_for_it(cluster, demand, surging
     assert cluster.replicas() == cluster.metric()["derivative"]
 
 
+@pytest.mark.slow
 async def test_switched_off_growth_and_events_are_not_looked_at(
     cluster, demand, fitter, operator, surging
 ):

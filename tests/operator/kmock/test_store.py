@@ -60,6 +60,7 @@ async def test_a_store_that_is_away_is_told_and_scaling_goes_on(
     assert len(await store.series()) == 1
 
 
+@pytest.mark.slow
 async def test_what_waits_too_long_is_dropped_and_counted(cluster, clock, store, storing, live):
     assert storing.sample("foretide_rollups_lost_total", outcome="dropped") == 0
     await storing.until(cluster.status)

@@ -5,10 +5,11 @@ import pytest
 import yaml
 
 from foretide.forecasting.engines.catalogue import AUTO
-from foretide.operator.api.crds import all_crds, predictive_scaler_crd
+from foretide.operator.api.crds import all_crds
 from foretide.operator.api.profiler import PROFILER_RULES
 from foretide.operator.api.rules import RULES
 
+CRDS = all_crds()
 STRUCTURAL = {
     "type",
     "properties",
@@ -47,7 +48,7 @@ def walk(node, path=""):
 
 @pytest.fixture(scope="module")
 def crd():
-    return predictive_scaler_crd()
+    return CRDS["predictivescalers"]
 
 
 @pytest.fixture(scope="module")
@@ -213,10 +214,10 @@ def test_users_are_told_which_engines_auto_mixes(nodes):
     assert mixture.replace(" and ", ", ").split(", ") == list(AUTO)
 
 
-@pytest.fixture(params=all_crds())
+@pytest.fixture(scope="module", params=CRDS)
 def kind(request):
     """Each kind in turn: its plural, its CustomResourceDefinition, the nodes of its schema."""
-    crd = all_crds()[request.param]
+    crd = CRDS[request.param]
     version = crd["spec"]["versions"][0]
     return request.param, crd, dict(walk(version["schema"]["openAPIV3Schema"]))
 
@@ -240,6 +241,6 @@ def test_each_kind_has_columns_of_fields_that_exist(kind):
 
 
 def test_the_profilers_rules_sit_where_they_belong():
-    schema = all_crds()["profilers"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = CRDS["profilers"]["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     ruled = {path for path, node in walk(schema) if "x-kubernetes-validations" in node}
     assert ruled == PROFILER_RULES.keys()

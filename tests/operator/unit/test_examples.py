@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from foretide.operator.api.databaseadvisor import DatabaseAdvisorSpec
 from foretide.operator.api.events import to_calendar_sources
 from foretide.operator.api.predictivescaler import PredictiveScalerSpec
 from foretide.operator.api.profiler import ProfilerSpec
+from foretide.operator.databases.targets import place_of
 from foretide.operator.settings import OperatorSettings, parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -34,6 +36,17 @@ def test_the_profiler_is_valid():
     document = yaml.safe_load((EXAMPLES / "profiler.yaml").read_text(encoding="utf-8"))
     assert document["kind"] == "Profiler"
     assert ProfilerSpec.model_validate(document["spec"]).target_ref.name == "shop"
+
+
+def test_the_database_advisor_and_its_secret_are_valid_and_may_connect():
+    text = (EXAMPLES / "databaseadvisor.yaml").read_text(encoding="utf-8")
+    secret, resource = yaml.safe_load_all(text)
+    assert resource["kind"] == "DatabaseAdvisor"
+    spec = DatabaseAdvisorSpec.model_validate(resource["spec"])
+    assert spec.connection.secret_ref.name == secret["metadata"]["name"]
+    rules = configuration().databases.allowed
+    found = place_of(secret["stringData"], spec.connection, "shop", rules)
+    assert (found.host, found.port) == ("postgres.shop.svc", 5432)
 
 
 def test_the_events_of_the_full_example_can_be_used():

@@ -128,6 +128,7 @@ def test_whatever_the_crd_takes_for_a_quantity_is_read(text):
     assert parse_quantity(text) >= 0
 
 
+@pytest.mark.slow
 @given(st.from_regex(DURATION_PATTERN, fullmatch=True, alphabet=st.characters(codec="ascii")))
 def test_whatever_the_crd_takes_for_a_duration_is_read(text):
     assume(len(text) <= 20)

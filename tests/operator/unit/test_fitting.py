@@ -22,18 +22,6 @@ class Fitter(ProcessFitter):
 
 
 @pytest.fixture
-def patience():
-    """Real processes take their time: ask until it is so, for a generous while."""
-
-    async def wait(check, seconds=20.0):
-        async with asyncio.timeout(seconds):
-            while not check():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-
-    return wait
-
-
-@pytest.fixture
 async def fitter():
     made = []
 
@@ -74,25 +62,26 @@ async def test_a_worker_that_dies_is_replaced(fitter):
     assert await one.fit("6 * 7") == 42
 
 
-async def test_a_worker_that_dies_while_it_is_idle_costs_one_fit_at_most(fitter, patience):
+@pytest.mark.slow
+async def test_a_worker_that_dies_while_it_is_idle_costs_one_fit_at_most(fitter, eventually):
     before = children()
     one = fitter(eval)
     pid = await one.fit("__import__('os').getpid()")
     os.kill(pid, 9)
-    await patience(lambda: not children() - before)
+    await eventually(lambda: not children() - before)
     answers = [await one.fit("6 * 7") for _ in range(2)]
     assert answers[1] == 42
 
 
 @pytest.mark.slow
-async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, patience):
+async def test_a_job_that_takes_too_long_is_ended_and_the_next_one_runs(fitter, eventually):
     before = children()
     one = fitter(time.sleep, timeout=1.5)
     report = await one.fit(60)
     assert failure(report) == "FitTimeout"
     assert report.fit_seconds >= 1.4
     assert report.cpu_seconds >= 1.4  # nobody knows better, and it must not come for nothing
-    await patience(lambda: not children() - before)
+    await eventually(lambda: not children() - before)
     one._timeout = 30
     assert await one.fit(0) is None
 
@@ -117,6 +106,7 @@ async def test_fits_that_wait_behind_abandoned_ones_always_get_an_answer(fitter)
     assert await one.fit(0) is None
 
 
+@pytest.mark.slow
 async def test_a_fit_that_is_abandoned_before_its_turn_costs_nothing(fitter):
     one = fitter(time.sleep, timeout=30)
     first = asyncio.create_task(one.fit(0.3))
@@ -126,22 +116,22 @@ async def test_a_fit_that_is_abandoned_before_its_turn_costs_nothing(fitter):
 
 
 @pytest.mark.slow
-async def test_idle_workers_are_stopped_and_started_again(fitter, patience):
+async def test_idle_workers_are_stopped_and_started_again(fitter, eventually):
     before = children()
     one = fitter(partial(pow, 2), idle_timeout=0.1)
     assert await one.fit(10) == 1_024
-    await patience(lambda: not children() - before)
+    await eventually(lambda: not children() - before)
     assert await one.fit(3) == 8
 
 
-async def test_close_ends_even_a_busy_worker(fitter, patience):
+async def test_close_ends_even_a_busy_worker(fitter, eventually):
     before = children()
     one = fitter(time.sleep)
     task = asyncio.create_task(one.fit(60))
-    await patience(lambda: children() - before)
+    await eventually(lambda: children() - before)
     one.close()
     assert failure(await asyncio.wait_for(task, 20)) == "WorkerDied"
-    await patience(lambda: not children() - before)
+    await eventually(lambda: not children() - before)
 
 
 async def test_close_without_work_is_nothing_to_fall_over(fitter):
@@ -150,6 +140,7 @@ async def test_close_without_work_is_nothing_to_fall_over(fitter):
     one.close()
 
 
+@pytest.mark.slow
 async def test_a_request_that_cannot_be_made_leaves_its_place_to_the_next(fitter):
     one = fitter(partial(pow, 2))
 

@@ -277,6 +277,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(steps=st.lists(steps, max_size=25), start=st.one_of(st.none(), st.integers(0, 9)))
 def test_whatever_happens_the_minimum_that_others_set_last_comes_back(steps, start):

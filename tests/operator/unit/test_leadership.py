@@ -272,6 +272,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(steps=STEPS, skew=st.floats(-1e5, 1e5))
 def test_two_never_hold_it_at_the_same_instant(steps, skew):
     store, clocks = Store(), {"one": Clock(), "two": Clock(skew)}
@@ -300,6 +301,7 @@ def test_two_never_hold_it_at_the_same_instant(steps, skew):
     asyncio.run(play())
 
 
+@pytest.mark.slow
 @given(
     order=st.lists(st.sampled_from(["one", "two"]), max_size=40),
     pauses=st.lists(st.floats(0, 8), min_size=40, max_size=40),

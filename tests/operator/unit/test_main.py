@@ -73,6 +73,7 @@ def test_a_mistake_in_the_command_line_is_told_in_one_sentence(refusal, argument
     assert re.match(f"foretide: {MISTAKES[arguments]}", said)
 
 
+@pytest.mark.slow
 def test_crds_prints_the_definitions_as_yaml(capsys):
     assert main(["crds"]) == 0
     assert list(yaml.safe_load_all(capsys.readouterr().out)) == list(all_crds().values())

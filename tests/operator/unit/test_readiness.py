@@ -223,6 +223,7 @@ facts = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(facts, max_size=12))
 def test_whatever_a_pod_goes_through_it_counts_once_at_most(sightings):
     watch, counted = PodWatch(), 0

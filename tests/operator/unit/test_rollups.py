@@ -306,6 +306,8 @@ async def test_the_end_does_not_wait_for_a_store_that_hangs(store, sender, monke
     async def hang(batch):
         await asyncio.Event().wait()
 
+    sender.observe(OTHER, NOON, 1.0)
+    await sender.flush(everything=True)  # it is connected to: that may take a while
     monkeypatch.setattr("foretide.operator.rollups._LAST_WORD", 0.01)
     store.write = hang
     sender.observe(KEY, NOON, 1.0)

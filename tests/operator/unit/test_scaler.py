@@ -309,6 +309,7 @@ def test_a_status_of_any_shape_is_survived(status):
     survives(status)
 
 
+@pytest.mark.slow
 @given(
     st.fixed_dictionaries(
         {},

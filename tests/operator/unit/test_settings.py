@@ -181,6 +181,7 @@ def test_no_text_does_more_than_be_refused(text):
         assert isinstance(parse(text), OperatorSettings)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),

@@ -84,6 +84,7 @@ def write(tick, **circumstances):
     }
 
 
+@pytest.mark.slow
 @given(observations, st.integers(0, 60), st.booleans())
 def test_the_status_of_any_decision_is_what_the_crd_says(seen, replicas, zero):
     names = [f"metric-{position}" for position in range(len(seen))]

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from .databaseadvisor import DATABASE_ADVISOR_RULES
+from .databaseadvisor_status import DatabaseAdvisor
 from .profiler import PROFILER_RULES
 from .profiler_status import Profiler
 from .rules import RULES
@@ -19,6 +21,7 @@ VERSION = "v1alpha1"
 PLURAL = "predictivescalers"
 KIND = "PredictiveScaler"
 PROFILERS = "profilers"
+DATABASE_ADVISORS = "databaseadvisors"
 
 Schema = dict[str, Any]
 Rules = Mapping[str, list[dict[str, str]]]
@@ -78,10 +81,41 @@ _PROFILER_COLUMNS: list[Schema] = [
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 ]
 
+_ADVISOR_COLUMNS: list[Schema] = [
+    {"name": "Database", "type": "string", "jsonPath": ".status.database"},
+    {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+    {"name": "Indexes", "type": "integer", "jsonPath": ".status.counts.indexes"},
+    {"name": "Saves %", "type": "string", "jsonPath": ".status.advice.savedPercent"},
+    {"name": "N+1", "type": "integer", "jsonPath": ".status.counts.repeats"},
+    {"name": "Blockers", "type": "integer", "jsonPath": ".status.counts.blockers"},
+    {
+        "name": "Ready",
+        "type": "string",
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
+    },
+    {
+        "name": "Host",
+        "type": "string",
+        "priority": 1,
+        "jsonPath": ".status.host",
+    },
+    {
+        "name": "Why",
+        "type": "string",
+        "priority": 1,
+        "jsonPath": ".status.conditions[?(@.type=='Ready')].message",
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+]
+
 
 def all_crds() -> dict[str, Schema]:
     """Every CustomResourceDefinition by its plural, ready to be dumped as YAML."""
-    return {PLURAL: predictive_scaler_crd(), PROFILERS: profiler_crd()}
+    return {
+        PLURAL: predictive_scaler_crd(),
+        PROFILERS: profiler_crd(),
+        DATABASE_ADVISORS: database_advisor_crd(),
+    }
 
 
 def predictive_scaler_crd() -> Schema:
@@ -94,6 +128,12 @@ def profiler_crd() -> Schema:
     """The CustomResourceDefinition of Profiler."""
     schema = structural(Profiler, PROFILER_RULES)
     return _definition("Profiler", PROFILERS, "prof", schema, _PROFILER_COLUMNS)
+
+
+def database_advisor_crd() -> Schema:
+    """The CustomResourceDefinition of DatabaseAdvisor."""
+    schema = structural(DatabaseAdvisor, DATABASE_ADVISOR_RULES)
+    return _definition("DatabaseAdvisor", DATABASE_ADVISORS, "dbadv", schema, _ADVISOR_COLUMNS)
 
 
 def _definition(

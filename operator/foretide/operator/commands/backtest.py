@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from ..backtest_demand import delays, trace_of
 from .progress import Bar
-from .telling import Refused, fail, missing
+from .running import running
+from .telling import Refused, fail
 
 if TYPE_CHECKING:
     from foretide.forecasting.backtest.advice import Advice
@@ -157,28 +158,20 @@ def _add_workload(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _backtest(options: argparse.Namespace) -> int:
-    try:
-        from foretide.forecasting.backtest.csv_file import BadDemand
-        from foretide.forecasting.backtest.pool import WorkFailed
+def _mistakes() -> tuple[type[Exception], ...]:
+    from foretide.forecasting.backtest.csv_file import BadDemand
+    from foretide.forecasting.backtest.pool import WorkFailed
 
-        from ..settings import ConfigurationError
-    except ImportError as error:
-        return _missing(error)
-    try:
-        _check_outputs(options)
-        contest, shown = _contest(options)
-        return _play(contest, shown, options)
-    except ImportError as error:
-        return _missing(error)
-    except (BadDemand, ConfigurationError, WorkFailed, Refused) as error:
-        return fail(str(error))
-    except BrokenPipeError:
-        return 0
-    except OSError as error:
-        return fail(str(error))
-    except KeyboardInterrupt:
-        return 130
+    from ..settings import ConfigurationError
+
+    return BadDemand, ConfigurationError, WorkFailed
+
+
+@running("operator", _mistakes)
+def _backtest(options: argparse.Namespace) -> int:
+    _check_outputs(options)
+    contest, shown = _contest(options)
+    return _play(contest, shown, options)
 
 
 def _play(contest: "Contest", shown: set[float], options: argparse.Namespace) -> int:
@@ -285,11 +278,14 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """See that everything can be written, before minutes of work are done for it.
 
     Raises:
-        Refused: a file cannot be written, or a picture's name ends in no format.
-        ImportError: what draws pictures is not there.
+        Refused: a file cannot be written, a picture's name ends in no format, or what draws
+            pictures is not there.
     """
     if options.picture:
-        import matplotlib  # noqa: F401 tell what is missing before the work is done
+        try:
+            import matplotlib  # noqa: F401 tell what is missing before the work is done
+        except ImportError:
+            raise Refused("matplotlib is not installed: pip install matplotlib") from None
 
         from foretide.forecasting.backtest.picture import SUFFIXES
 
@@ -337,9 +333,3 @@ def _zone(name: str) -> str:
     except (KeyError, ValueError, OSError):
         raise Refused(f"--time-zone: {name[:70]!r} is not an IANA time zone") from None
     return name
-
-
-def _missing(error: ImportError) -> int:
-    if error.name == "matplotlib":
-        return fail("matplotlib is not installed: pip install matplotlib")
-    return fail(missing(error, "operator"))

@@ -21,6 +21,8 @@ _PLAINLY = (
     (r"unrecognized arguments: (.*)", r"\1 is not known here"),
     (r"argument (.*)", r"\1"),
 )
+# Where a password may stand in what somebody has typed.
+_SECRETS = (r"(://[^:/@\s]*:)[^\s]*(?=@)", r"(\bpassword\s*=\s*)(?:'[^']*'?|\S+)")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,6 +39,8 @@ class _Parser(argparse.ArgumentParser):
             if found:
                 message = said
                 break
+        for secret in _SECRETS:
+            message = re.sub(secret, r"\1***", message, flags=re.IGNORECASE)
         raise SystemExit(fail(f"{message}; see {self.prog} --help"))
 
 

@@ -5,7 +5,6 @@ import contextlib
 import csv
 import logging
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -13,8 +12,9 @@ from foretide.store.errors import StoreRefused
 from foretide.store.retention import DAY, HOUR, Retention
 from foretide.store.rollups import Columns, SeriesInfo
 
-from . import store_profiles
+from . import store_profiles, store_reports
 from .store_where import add_database, add_where, database, opened, run, split_name
+from .tables import table, time_of
 from .telling import fail, missing
 
 _LEAST_SPACE = 64 * 1024**2
@@ -24,9 +24,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add `store` to the commands of `foretide`."""
     store = commands.add_parser(
         "store",
-        help="run the store of demand's history and of profiles, or look into it",
+        help="run the store of demand's history, profiles and reports, or look into it",
         description="Run the store, which keeps five-minute roll-ups of each demand series "
-        "for longer than Prometheus does, and profiles, or look into one.",
+        "for longer than Prometheus does, profiles and reports, or look into one.",
     )
     actions = store.add_subparsers(title="actions", required=True, metavar="ACTION")
     _add_serve(actions)
@@ -50,6 +50,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     export.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     export.set_defaults(run=_export)
     store_profiles.add_parser(actions)
+    store_reports.add_parser(actions)
 
 
 def _add_serve(
@@ -74,6 +75,12 @@ def _add_serve(
         default="730d",
         metavar="DURATION",
         help="delete roll-ups that are older (default: %(default)s)",
+    )
+    serve.add_argument(
+        "--keep-reports",
+        default="365d",
+        metavar="DURATION",
+        help="delete reports that are older (default: %(default)s)",
     )
     serve.add_argument(
         "--keep-profiles",
@@ -115,6 +122,7 @@ def _serve(options: argparse.Namespace) -> int:
         return fail("--tls-cert and --tls-key go together")
     try:
         keep = _at_least(options.keep_rollups, "--keep-rollups", DAY, "a day")
+        keep_reports = _at_least(options.keep_reports, "--keep-reports", DAY, "a day")
         retention = Retention(
             raw=_at_least(options.keep_profiles, "--keep-profiles", HOUR, "an hour"),
             merged=_at_least(
@@ -134,6 +142,7 @@ def _serve(options: argparse.Namespace) -> int:
                 host=host.removeprefix("[").removesuffix("]"),
                 port=int(port),
                 keep_rollups=keep,
+                keep_reports=keep_reports,
                 retention=retention,
                 tls_cert=options.tls_cert,
                 tls_key=options.tls_key,
@@ -232,16 +241,12 @@ def _table(found: list[SeriesInfo]) -> str:
             info.key.name,
             info.key.metric,
             info.key.fingerprint,
-            _time(info.first),
-            _time(info.last),
+            time_of(info.first),
+            time_of(info.last),
         )
         for info in found
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return table(rows)
 
 
 def _write_csv(columns: Columns, file: IO[str]) -> None:
@@ -249,11 +254,7 @@ def _write_csv(columns: Columns, file: IO[str]) -> None:
     writer.writerow(("time", "value", "mean", "last", "samples"))
     for start, samples, *values in columns:
         mean, peak, last = ("" if value != value else f"{value:.6g}" for value in values)
-        writer.writerow((_time(start), peak, mean, last, samples))
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        writer.writerow((time_of(start), peak, mean, last, samples))
 
 
 def _log(style: str, *, verbose: bool) -> None:

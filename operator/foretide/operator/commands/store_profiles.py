@@ -14,10 +14,10 @@ from foretide.profiling import codec, files
 from foretide.profiling.profile import BadProfile, Profile, combine
 from foretide.profiling.window import Window
 from foretide.store.errors import StoreRefused
-from foretide.store.profile_client import every
-from foretide.store.profiles import KeptProfile, Kind, ProfiledWorkload, ProfileQuery
+from foretide.store.profiles import KeptProfile, Kind, ProfiledWorkload, ProfileQuery, every
 
 from .store_where import add_where, opened_profiles, run, split_name
+from .tables import size_of, table, time_of
 
 # What Foretide's own files with profiles end in.
 _OURS = ".ftp"
@@ -108,7 +108,7 @@ def _list(options: argparse.Namespace) -> int:
             print("The store keeps no such profiles.", file=sys.stderr)
         else:
             with contextlib.suppress(BrokenPipeError):
-                print(_table(rows), flush=True)
+                print(table(rows), flush=True)
 
     return run(work)
 
@@ -175,10 +175,10 @@ def _delete(options: argparse.Namespace) -> int:
         async with opened_profiles(options) as profiles:
             if options.yes:
                 gone = await profiles.delete(query)
-                print(f"Deleted {gone.profiles} profiles, {_size(gone.size)}.")
+                print(f"Deleted {gone.profiles} profiles, {size_of(gone.size)}.")
                 return
             sizes = [one.size async for one in every(profiles, query)]
-        print(f"Would delete {len(sizes)} profiles, {_size(sum(sizes))}: say --yes to do it.")
+        print(f"Would delete {len(sizes)} profiles, {size_of(sum(sizes))}: say --yes to do it.")
 
     return run(work)
 
@@ -213,9 +213,9 @@ def _workload_rows(found: Sequence[ProfiledWorkload]) -> list[tuple[str, ...]]:
             one.kind,
             str(one.pods),
             str(one.profiles),
-            _size(one.size),
-            _time(one.first),
-            _time(one.last),
+            size_of(one.size),
+            time_of(one.first),
+            time_of(one.last),
         )
         for one in found
     ]
@@ -229,38 +229,18 @@ def _profile_rows(found: Sequence[KeptProfile]) -> list[tuple[str, ...]]:
     rows += [
         (
             str(one.id),
-            _time(one.start),
+            time_of(one.start),
             f"{one.end - one.start:.0f}",
             one.kind,
             one.target.pod,
             one.target.container,
             one.process,
             str(one.windows),
-            _size(one.size),
+            size_of(one.size),
         )
         for one in found
     ]
     return rows
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1_000:
-            return f"{size:.3g} {unit}"
-        size /= 1_000
-    return f"{size:.3g} GB"
-
-
-def _time(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _file_name(one: KeptProfile) -> str:

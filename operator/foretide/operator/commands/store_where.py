@@ -1,22 +1,27 @@
-"""Which store a command is about: options, and opening it."""
+"""Which store a command is about: options, and opening it.
+
+What asks a store is imported where it is opened: httpx and pydantic take most of the time of a
+`foretide --help`.
+"""
 
 import argparse
 import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from foretide.store.client import StoreAddress, StoreClient
 from foretide.store.errors import StoreError, StoreRefused
-from foretide.store.profile_client import ProfileClient
 from foretide.store.profiles import Profiles
+from foretide.store.reports import Reports
 from foretide.store.rollups import Rollups
 
-from .telling import fail, missing
+from .running import running
 
 if TYPE_CHECKING:
+    from foretide.store.client import Client, StoreAddress
     from foretide.store.database import Location
     from foretide.store.sessions import Database
 
@@ -47,39 +52,59 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
 
 
-@contextlib.asynccontextmanager
-async def opened(options: argparse.Namespace) -> AsyncIterator[Rollups]:
+def opened(options: argparse.Namespace) -> AbstractAsyncContextManager[Rollups]:
     """The roll-ups of the store that is meant: one that runs, or a database without one."""
-    if options.url:
-        client = StoreClient(_address(options))
-        try:
-            yield client
-        finally:
-            await client.aclose()
-        return
-    from foretide.store.repository import Repository
+    from foretide.store.client import StoreClient
 
-    async with _database_opened(options) as database:
-        yield Repository(database)
+    def kept(database: "Database") -> Rollups:
+        from foretide.store.repository import Repository
+
+        return Repository(database)
+
+    return _opened(options, StoreClient, kept)
+
+
+def opened_profiles(options: argparse.Namespace) -> AbstractAsyncContextManager[Profiles]:
+    """The profiles of the store that is meant."""
+    from foretide.store.profile_client import ProfileClient
+
+    def kept(database: "Database") -> Profiles:
+        from foretide.store.profile_repository import ProfileRepository
+
+        return ProfileRepository(database)
+
+    return _opened(options, ProfileClient, kept)
+
+
+def opened_reports(options: argparse.Namespace) -> AbstractAsyncContextManager[Reports]:
+    """The reports of the store that is meant."""
+    from foretide.store.report_client import ReportClient
+
+    def kept(database: "Database") -> Reports:
+        from foretide.store.report_repository import ReportRepository
+
+        return ReportRepository(database)
+
+    return _opened(options, ReportClient, kept)
 
 
 @contextlib.asynccontextmanager
-async def opened_profiles(options: argparse.Namespace) -> AsyncIterator[Profiles]:
-    """The profiles of the store that is meant."""
+async def _opened(
+    options: argparse.Namespace,
+    client_of: Callable[["StoreAddress"], "Client"],
+    kept: Callable[["Database"], Any],
+) -> AsyncIterator[Any]:
     if options.url:
-        client = ProfileClient(_address(options))
-        try:
+        async with contextlib.aclosing(client_of(_address(options))) as client:
             yield client
-        finally:
-            await client.aclose()
         return
-    from foretide.store.profile_repository import ProfileRepository
-
     async with _database_opened(options) as database:
-        yield ProfileRepository(database)
+        yield kept(database)
 
 
-def _address(options: argparse.Namespace) -> StoreAddress:
+def _address(options: argparse.Namespace) -> "StoreAddress":
+    from foretide.store.client import StoreAddress
+
     if not options.token_file:
         raise StoreRefused("Malformed", "--url wants a --token-file")
     return StoreAddress(options.url, options.token_file, options.ca_file)
@@ -155,14 +180,9 @@ def run(work: Callable[[], Awaitable[None]]) -> int:
     async def main() -> None:
         await work()
 
-    try:
+    @running("store", lambda: (StoreError,))
+    def action(options: argparse.Namespace) -> int:
         asyncio.run(main())
-    except ImportError as error:
-        return fail(missing(error, "store"))
-    except StoreError as error:
-        return fail(error.message)
-    except OSError as error:
-        return fail(str(error))
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        return 0
+
+    return action(argparse.Namespace())
