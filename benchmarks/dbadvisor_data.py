@@ -1,4 +1,6 @@
-"""TPC-H and TPC-DS in a real PostgreSQL: made by DuckDB, without indexes, keys or constraints."""
+"""Workloads in a real PostgreSQL: TPC-H and TPC-DS, made by DuckDB without indexes, keys or
+constraints; and folders with others.
+"""
 
 import re
 import tempfile
@@ -10,6 +12,7 @@ import duckdb
 import psycopg
 from psycopg import sql
 
+from foretide.dbadvisor import workload_file
 from foretide.dbadvisor.snapshot import Relation, Table
 
 Columns = Mapping[str, Mapping[Relation, frozenset[str]]]  # of each query, by table
@@ -24,16 +27,27 @@ GENERATORS = {"tpch": "CALL dbgen(sf = {scale})", "tpcds": "CALL dsdgen(sf = {sc
 TYPES = {"VARCHAR": "text", "DOUBLE": "double precision"}
 
 
+class BadFolder(Exception):
+    """A folder holds no workload; the text says what is missing."""
+
+
 @dataclass(frozen=True)
 class Workload:
-    """A benchmark's queries by name (`q07`), as PostgreSQL takes them."""
+    """Queries by name (`q07`), as PostgreSQL takes them. `origin` says which data they are of."""
 
     name: str
     queries: Mapping[str, str]
+    origin: str = ""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.name} ({self.origin})" if self.origin else self.name
 
 
-def load(name: str, scale: float, url: str) -> Workload:
-    """Fills an empty database, and analyzes it."""
+def load(name: str, scale: float, url: str, *, everything: bool = False) -> Workload:
+    """Fills an empty database, and analyzes it. `everything`: with the queries that take minutes.
+    At scale 0 there are tables without rows.
+    """
     with duckdb.connect() as source, psycopg.connect(url, autocommit=True) as goal:
         source.execute(f"LOAD {name}")
         source.execute(GENERATORS[name].format(scale=scale))
@@ -42,10 +56,38 @@ def load(name: str, scale: float, url: str) -> Workload:
             _copy(source, goal, table)
         goal.execute("VACUUM ANALYZE")
         rows = source.execute(f"SELECT query_nr, query FROM {name}_queries()").fetchall()
-    queries = {
-        f"q{number:02}": adapted(text) for number, text in rows if number not in EXCLUDED[name]
-    }
-    return Workload(name, queries)
+    left_out = frozenset() if everything else EXCLUDED[name]
+    queries = {f"q{number:02}": adapted(text) for number, text in rows if number not in left_out}
+    return Workload(name, queries, f"duckdb {duckdb.__version__}, scale {scale:g}")
+
+
+def load_folder(folder: Path, url: str) -> Workload:
+    """The same of a folder with `schema.sql`, `queries.sql` (as `foretide advise --workload` reads
+    it), and rows: in `data.sql`, or in `data/TABLE.csv` with a line of names.
+
+    Raises:
+        BadFolder: there is no schema, or there are no queries.
+    """
+    for name in ("schema.sql", "queries.sql"):
+        if not (folder / name).is_file():
+            raise BadFolder(f"{folder} has no {name}: a workload is a schema, rows and queries")
+    with psycopg.connect(url, autocommit=True) as goal:
+        goal.execute((folder / "schema.sql").read_bytes())
+        if (folder / "data.sql").is_file():
+            goal.execute((folder / "data.sql").read_bytes())
+        for file in sorted(folder.glob("data/*.csv")):
+            into = sql.SQL("COPY {} FROM STDIN (FORMAT csv, HEADER)").format(
+                sql.Identifier(file.stem)
+            )
+            with file.open("rb") as rows, goal.cursor().copy(into) as copy:
+                while chunk := rows.read(1 << 20):
+                    copy.write(chunk)
+        goal.execute("VACUUM ANALYZE")
+    try:
+        found = workload_file.read((folder / "queries.sql").read_text())
+    except workload_file.BadWorkload as error:
+        raise BadFolder(f"{folder / 'queries.sql'}: {error}") from None
+    return Workload(folder.resolve().name, {one.id: one.text for one in found.queries})
 
 
 def _copy(source: duckdb.DuckDBPyConnection, goal: psycopg.Connection, table: str) -> None:

@@ -10,11 +10,11 @@
 
 The first two know no budget and no order: here the index that saves most comes first, and what no
 longer fits is left out. Each is told how many plans it would have asked for with a memory of its
-own, and how long these took when they were asked.
+own, and how many seconds of CPU these took when they were asked.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -29,23 +29,35 @@ MOST_COLUMNS = 2
 LEAST_IMPROVEMENT = 1.003  # hyrise's min_cost_improvement
 DEXTER_SAVINGS = 0.5
 DEXTER_LEAST_COST = 100.0
+PROGRESS = 30.0  # seconds between two words about it
 
 
 class Plans:
-    """Costs by query and exactly the indexes that concern it, each asked for once for all peers."""
+    """Costs by query and exactly the indexes that concern it, each asked for once for all peers.
 
-    def __init__(self, source: WhatIf) -> None:
+    `clock` tells seconds, as all times here are; `tell` hears now and then how far it has come.
+    """
+
+    def __init__(
+        self, source: WhatIf, clock: Callable[[], float], tell: Callable[[str], None]
+    ) -> None:
         self.source = source
-        self.spent = 0.0  # seconds
+        self.clock = clock
+        self.spent = 0.0
+        self._tell = tell
+        self._told = time.monotonic()
         self._known: dict[tuple[str, int], tuple[Answer | None, float]] = {}
 
     def ask(self, query: str, indexes: int) -> tuple[Answer | None, float]:
         """The answer, None if the query cannot be planned, and the seconds that it took."""
         key = (query, indexes)
         if key not in self._known:
-            begun = time.perf_counter()
+            if time.monotonic() - self._told > PROGRESS:
+                self._told = time.monotonic()
+                self._tell(f"  {len(self._known)} different plans so far")
+            begun = self.clock()
             answer = self.source.ask(query, indexes)
-            took = time.perf_counter() - begun
+            took = self.clock() - begun
             self.spent += took
             self._known[key] = (answer, took)
         return self._known[key]
@@ -57,7 +69,7 @@ class Peer:
     def __init__(self, plans: Plans) -> None:
         self.plans = plans
         self._asked: dict[tuple[str, int], float] = {}
-        self._begun, self._spent = time.perf_counter(), plans.spent
+        self._begun, self._spent = plans.clock(), plans.spent
 
     def __call__(self, query: str, indexes: int) -> Answer:
         indexes &= self.plans.source.relevant(query)
@@ -72,7 +84,7 @@ class Peer:
     @property
     def seconds(self) -> float:
         """With the time of its plans when they were asked for, though others may have done so."""
-        own = time.perf_counter() - self._begun - (self.plans.spent - self._spent)
+        own = self.plans.clock() - self._begun - (self.plans.spent - self._spent)
         return own + sum(self._asked.values())
 
 

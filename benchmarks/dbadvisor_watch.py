@@ -13,6 +13,8 @@ Fields of the JSON:
   watch_first_cpu_s     of the first collection, which reads everything
   watch_client_cpu_pct  CPU of our own side
   watch_activity_ms     CPU of the backend for one sample of all sessions
+  watch_pulse_ms        the same for one look at the calls of a hundred statements
+  watch_pulses_cpu_pct  of five minutes of such looks, twice a second, in each hour
   tables, statements    how many were there
 """
 
@@ -28,6 +30,7 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.telling import write_json
+from foretide.dbadvisor import pulses
 from foretide.dbadvisor.collecting import Collector
 from foretide.dbadvisor.connection import Connection
 from sandbox.postgres import running
@@ -41,6 +44,7 @@ ROWS = 300
 MINUTES = 16
 EXECUTED, UNSEEN, ANALYZED = 200, 10, 5
 SAMPLES = 20
+FOLLOWED = 100
 
 
 def measure(
@@ -96,6 +100,11 @@ def _watched(
     for _ in range(SAMPLES):
         collector.activity(BEGUN)
     activity = _cpu(pid) - begun
+    ids = sorted({each.queryid for each in first.statements})[:FOLLOWED]
+    begun = _cpu(pid)
+    for _ in range(SAMPLES):
+        collector.pulse(BEGUN, ids)
+    pulse = (_cpu(pid) - begun) / SAMPLES
     share = 100 / (minutes * MINUTE)
     return {
         "watch_cpu_pct": usual * share,
@@ -103,6 +112,8 @@ def _watched(
         "watch_first_cpu_s": first_cpu,
         "watch_client_cpu_pct": client * share,
         "watch_activity_ms": 1000 * activity / SAMPLES,
+        "watch_pulse_ms": 1000 * pulse,
+        "watch_pulses_cpu_pct": 100 * pulse * pulses.SECONDS / pulses.STEP / 3600,
         "tables": tables,
         "statements": statements,
     }

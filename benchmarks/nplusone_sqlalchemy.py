@@ -104,6 +104,11 @@ def _books(start: int, load: Load):  # type: ignore[no-untyped-def]
     return select(Book).where(Book.id >= start).order_by(Book.id).limit(load.rows)
 
 
+def _patients(chosen: random.Random, load: Load):  # type: ignore[no-untyped-def]
+    start = chosen.randrange(1, PATIENTS - load.rows)
+    return select(Patient).where(Patient.id > start).order_by(Patient.id).limit(load.rows)
+
+
 @scenario("sqlalchemy", "author", loads=(Load(), BUSY, LONG, FAST))
 def authors_of_books(where: Where, load: Load) -> None:
     with _sessions(where, load) as session:
@@ -233,10 +238,7 @@ def doctors_of_patients(where: Where, load: Load) -> None:
 
         def page(chosen: random.Random) -> None:
             with session() as db:
-                start = chosen.randrange(1, PATIENTS - load.rows)
-                for patient in db.scalars(
-                    select(Patient).where(Patient.id > start).order_by(Patient.id).limit(load.rows)
-                ):
+                for patient in db.scalars(_patients(chosen, load)):
                     work(load)
                     assert patient.doctor.name
 
@@ -249,10 +251,7 @@ def visits_of_patients_without_foreign_keys(where: Where, load: Load) -> None:
 
         def page(chosen: random.Random) -> None:
             with session() as db:
-                start = chosen.randrange(1, PATIENTS - load.rows)
-                for patient in db.scalars(
-                    select(Patient).where(Patient.id > start).order_by(Patient.id).limit(load.rows)
-                ):
+                for patient in db.scalars(_patients(chosen, load)):
                     work(load)
                     assert len(patient.visits) >= 0
 
@@ -339,10 +338,7 @@ def details_of_many_visitors(where: Where, load: Load) -> None:
 @scenario("asyncio", "doctor", loads=(BUSY,), held_out=True)
 def doctors_of_patients_with_asyncpg(where: Where, load: Load) -> None:
     async def page(db: AsyncSession, chosen: random.Random) -> None:
-        start = chosen.randrange(1, PATIENTS - load.rows)
-        for patient in await db.scalars(
-            select(Patient).where(Patient.id > start).order_by(Patient.id).limit(load.rows)
-        ):
+        for patient in await db.scalars(_patients(chosen, load)):
             await asyncio.sleep(load.work)
             assert (await patient.awaitable_attrs.doctor).name
 
@@ -352,8 +348,7 @@ def doctors_of_patients_with_asyncpg(where: Where, load: Load) -> None:
 @scenario("asyncio", loads=(BUSY,), held_out=True)
 def visits_loaded_with_patients(where: Where, load: Load) -> None:
     async def page(db: AsyncSession, chosen: random.Random) -> None:
-        start = chosen.randrange(1, PATIENTS - load.rows)
-        found = select(Patient).where(Patient.id > start).order_by(Patient.id).limit(load.rows)
+        found = _patients(chosen, load)
         for patient in await db.scalars(found.options(selectinload(Patient.visits))):
             assert len(patient.visits) >= 0
 

@@ -28,7 +28,6 @@ Fields of the JSON:
 """
 
 import argparse
-import json
 import math
 import random
 import re
@@ -37,7 +36,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.telling import write_json  # noqa: E402
 from foretide.operator.commands.progress import Bar  # noqa: E402
 from sandbox import DemandSeries, Sandbox, SandboxSpec  # noqa: E402
 from sandbox.process import tethered  # noqa: E402
@@ -192,25 +192,22 @@ def manifests(scalers: int) -> list[dict[str, Any]]:
 
 
 class Run:
-    """One operator on one sandbox."""
+    """One operator with such a configuration on one sandbox."""
 
     def __init__(
-        self, sandbox: Sandbox, folder: Path, console: Console, *, fit_cores: float
+        self, sandbox: Sandbox, folder: Path, console: Console, settings: Mapping[str, Any]
     ) -> None:
-        self._sandbox, self._console = sandbox, console
+        self._console = console
         config, port_file = folder / "foretide.yaml", folder / "port"
-        settings = {
-            "sources": {"default": {"url": sandbox.prometheus_url}},
-            "fitting": {"cores": fit_cores, "workers": math.ceil(fit_cores)},
-        }
-        config.write_text(yaml.safe_dump(settings))
+        config.write_text(yaml.safe_dump(dict(settings)))
         command = [
             *(sys.executable, "-m", "foretide.operator.main", "operator"),
             *("--config", str(config), "--kubeconfig", str(sandbox.kubeconfig)),
             *("--listen", "127.0.0.1:0", "--port-file", str(port_file)),
             *("--loop-monitor", str(LOOP_MONITOR_SECONDS)),
         ]
-        with (folder / "operator.log").open("wb") as log:
+        self._log = folder / "operator.log"
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(tethered(command), stderr=log)
         self.await_(lambda: port_file.exists() and port_file.read_text().strip() != "", 30)
         self._port = int(port_file.read_text())
@@ -227,7 +224,8 @@ class Run:
         deadline = time.monotonic() + seconds
         while not condition():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the operator ended, or did not get there in time")
+                last = self._log.read_text(errors="replace")[-2_000:]
+                raise SystemExit(f"the operator ended, or did not get there in time:\n{last}")
             if hasattr(self, "usage"):
                 self.usage.sample()
             time.sleep(1)
@@ -262,7 +260,11 @@ def create_all(sandbox: Sandbox, scalers: int) -> None:
 
 def measure(sandbox: Sandbox, folder: Path, options: Any, console: Console) -> dict[str, float]:
     """All phases."""
-    run = Run(sandbox, folder, console, fit_cores=options.fit_cores)
+    settings = {
+        "sources": {"default": {"url": sandbox.prometheus_url}},
+        "fitting": {"cores": options.fit_cores, "workers": math.ceil(options.fit_cores)},
+    }
+    run = Run(sandbox, folder, console, settings)
     usage = run.usage
     cpu, began = usage.main_cpu, time.monotonic()
     run.observe(options.window / 4, "empty operator")
@@ -365,8 +367,7 @@ def main() -> int:
         table.add_row(name, f"{value:g}", f"≤ {BARS[name]:g}" if name in BARS else "")
     console.print(table)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, options.json)
     return 0
 
 
