@@ -21,7 +21,7 @@ STAMP := .venv/.complete
 SIDE_BY_SIDE := -n auto --dist loadscope
 
 .PHONY: help setup binaries test-binaries demo demo-down check format test test-unit test-sandbox test-e2e \
-	coverage crds bench-reconcile bench-scaling bench-forecast bench-store bench-profiling bench-dbadvisor sandbox-up sandbox-down sandbox-status clean
+	coverage crds bench-reconcile bench-databaseadvisors bench-scaling bench-forecast bench-store bench-profiling bench-dbadvisor sandbox-up sandbox-down sandbox-status clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  \1\t/' | expand -t 20
@@ -70,8 +70,8 @@ test: test-binaries ## all tests, with coverage (about 25 min on 2 cores once th
 	exit $$failed
 
 # Those in tests/e2e all need the sandbox: to import them takes time, too.
-test-unit: $(STAMP) ## fast tests: no cluster, no network (a minute and a half on 2 cores)
-	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox and not slow" --ignore tests/e2e
+test-unit: $(STAMP) ## fast tests: no cluster, no database, no network (a minute on 2 cores)
+	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox and not slow and not postgres and not redis" --ignore tests/e2e
 
 test-sandbox: test-binaries ## tests of the sandbox itself
 	@$(PY) -m pytest tests/sandbox
@@ -83,10 +83,13 @@ coverage: $(STAMP) ## tests without a cluster, with coverage in htmlcov/
 	@$(PY) -m pytest $(SIDE_BY_SIDE) -m "not sandbox" --cov --cov-report=term-missing --cov-report=html
 
 crds: $(STAMP) ## generate crds/ from the models
-	@for kinds in predictivescalers profilers; do .venv/bin/foretide crds $$kinds > crds/$$kinds.yaml; done
+	@for kinds in predictivescalers profilers databaseadvisors; do .venv/bin/foretide crds $$kinds > crds/$$kinds.yaml; done
 
 bench-reconcile: binaries ## cost of the operator with 100 PredictiveScalers, or SCALERS=500
 	@$(PY) benchmarks/reconcile.py --scalers $(or $(SCALERS),100) --json out/reconcile.json
+
+bench-databaseadvisors: binaries ## cost of the operator with 50 DatabaseAdvisors, or ADVISORS=100
+	@$(PY) benchmarks/databaseadvisors.py --advisors $(or $(ADVISORS),50) --json out/databaseadvisors.json
 
 bench-scaling: $(STAMP) ## Foretide against other autoscalers on real demand (20 min)
 	@$(PY) benchmarks/scaling.py --json out/scaling.json --picture out/scaling.png
@@ -100,8 +103,8 @@ bench-store: $(STAMP) ## size and speed of the store
 bench-profiling: $(STAMP) ## cost and accuracy of profiling on known programs (25 min; as root, all of it)
 	@$(PY) benchmarks/profiling.py --json out/profiling.json
 
-bench-dbadvisor: $(STAMP) ## indexes chosen for TPC-H and TPC-DS against other ways
-	@$(PY) benchmarks/dbadvisor.py --json out/dbadvisor.json
+bench-dbadvisor: $(STAMP) ## database advice: indexes for TPC-H and TPC-DS against other ways, N+1, caching; FULL=1: measure the peers again, and keep that
+	@$(PY) benchmarks/dbadvisor.py --json out/dbadvisor.json $(if $(FULL),--full)
 
 sandbox-up: binaries ## start a sandbox that stays; NODE=1: with a real node (as root)
 	@$(PY) -m sandbox up $(if $(NODE),--node)

@@ -17,7 +17,7 @@ from sandbox.handle import Sandbox
 from sandbox.launch import bring_down
 from sandbox.layout import Layout, named_directory, read_state, state_root
 from sandbox.modes import parse_mode
-from sandbox.node.images import python_image
+from sandbox.node.images import python_image, sampler_image
 from sandbox.progress import Told
 from sandbox.spec import DemandSeries, SandboxSpec, load_spec
 from sandbox.traces import PACKAGED, load_trace, zone
@@ -106,7 +106,7 @@ def _up_arguments(up: argparse.ArgumentParser) -> None:
         "--node",
         action="store_true",
         help="one real node in place of KWOK's (Linux, as root); its pods can use "
-        "foretide.dev/python",
+        "foretide.dev/python and, for Profilers, foretide.dev/sampler",
     )
     add("--no-prometheus", action="store_true")
     add("--no-scheduler", action="store_true")
@@ -155,6 +155,7 @@ def _spec(given: argparse.Namespace, directory: Path) -> SandboxSpec:
                 name=given.metric, times=trace.times, values=values, start_at=given.start_at
             )
         )
+    base = python_image() if given.node else None
     return SandboxSpec(
         directory=directory,
         nodes=given.nodes,
@@ -169,7 +170,7 @@ def _spec(given: argparse.Namespace, directory: Path) -> SandboxSpec:
         prometheus=not given.no_prometheus,
         scheduler=not given.no_scheduler,
         node=given.node,
-        images=[python_image()] if given.node else [],
+        images=[base, sampler_image(base)] if base else [],
         series=series,
         external_metrics=metrics,
     )

@@ -1,4 +1,4 @@
-"""Images for a node's pods, made on this machine: `python_image`, and `image` on top of one.
+"""Images for a node's pods, made on this machine: of Python, of the sampler, and any on top of one.
 
 Layers are kept under the user's cache, by a digest of all that went into them.
 """
@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from sandbox.errors import SandboxError
@@ -28,19 +29,19 @@ UNUSED_SECONDS = 14 * 86_400.0
 Content = Path | str | bytes
 
 
-def python_image(version: str | None = None) -> Image:
+def python_image(wanted: str | None = None) -> Image:
     """`foretide.dev/python:VERSION`: a Python of this machine, with a shell and a few tools.
 
-    `version` is "3.12" or "3.12.1"; by default it is that of the running interpreter. Raises
+    `wanted` is "3.12" or "3.12.1"; by default it is that of the running interpreter. Raises
     SandboxError when this machine has no such Python.
     """
-    interpreter = pythons.find(version)
+    interpreter = pythons.find(wanted)
     key = [interpreter.version, interpreter.executable, interpreter.stdlib]
     key.append(str(Path(interpreter.executable).stat().st_mtime_ns))
     layer = _layer("python", key, lambda writer: pythons.write_root(interpreter, writer))
     environment = [f"PATH={PREFIX}/bin:/usr/bin:/bin", f"PYTHON_VERSION={interpreter.version}"]
     config = {"Env": environment, "Cmd": ["python3"], "WorkingDir": "/"}
-    tag = version or interpreter.minor
+    tag = wanted or interpreter.minor
     return Image(f"{REGISTRY}/python:{tag}", architecture(), (layer,), config)
 
 
@@ -84,6 +85,21 @@ def image(
     made = Image(name, base.architecture, tuple(layers), config)
     tag = "" if ":" in name else f":{hashlib.sha256(made.configuration()).hexdigest()[:12]}"
     return Image(f"{REGISTRY}/{name}{tag}", made.architecture, made.layers, made.config)
+
+
+def sampler_image(base: Image) -> Image:
+    """What Profilers put beside an application: as profiling/Dockerfile makes it, on another base.
+
+    It has the name that an operator looks for where its configuration names none.
+    """
+    return image(
+        f"sampler:{version('foretide')}",
+        base,
+        packages=["py-spy==0.4.3"],
+        files={"/app/foretide/profiling": REPOSITORY / "profiling" / "foretide" / "profiling"},
+        environment={"PYTHONPATH": "/app"},
+        user="65532:65532",
+    )
 
 
 def pause_image(program: Path, reference: str) -> Image:

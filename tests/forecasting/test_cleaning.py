@@ -189,6 +189,7 @@ def test_two_days_are_too_few_to_judge():
     assert not removed(history).any()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(

@@ -148,6 +148,7 @@ def test_the_time_at_which_it_frees_up_is_when_it_does():
     assert bill.now - 60 == pytest.approx(until, abs=120)
 
 
+@pytest.mark.slow
 def test_an_allowance_of_minutes_does_not_make_replicas_flap():
     bill = Bill(budget(6.0))
     replicas = bill.run(16, 48)

@@ -177,6 +177,7 @@ def test_steps_without_a_sample_are_left_out(fetch, prometheus):
     assert seconds(fetch())[:3] == [START, START + 1800, START + 2400]
 
 
+@pytest.mark.slow
 def test_a_long_history_comes_in_several_queries(fetch, prometheus):
     peaks = fetch(end=START + 10_500 * STEP)
     assert len(prometheus.asked) == 2

@@ -111,6 +111,7 @@ def test_the_base_install_depends_on_httpx_and_pydantic_only():
     assert names == ["httpx", "pydantic"]
 
 
+@pytest.mark.slow
 def test_the_decision_and_its_door_to_prometheus_work_in_the_base_install(base_install):
     base_install(f"import {', '.join(LIGHT)}")
 
@@ -120,6 +121,7 @@ def test_the_base_install_would_notice_a_heavy_import(base_install):
         base_install("import pandas")
 
 
+@pytest.mark.slow
 def test_in_the_base_install_the_command_says_what_to_install(base_install):
     said = base_install(
         "import contextlib, io\n"
@@ -137,6 +139,16 @@ def test_the_main_process_loads_no_library_that_only_fits_need(interpreter):
     loaded = interpreter("import foretide.operator.run, sys; print(*sys.modules)").split()
     assert set(LIGHT) <= set(loaded)
     assert not set(HEAVY) & set(loaded)
+
+
+@pytest.mark.slow
+def test_help_loads_nothing_but_the_standard_library(interpreter):
+    """Each command imports what it needs when it runs: to say what there is takes no time."""
+    code = "from foretide.operator.main import build_parser; build_parser(); import sys; "
+    loaded = interpreter(code + "print(*sys.modules)").split()
+    ours = {name for name in loaded if name.partition(".")[0] == "foretide"}
+    assert "foretide.operator.commands.store_where" in ours
+    assert not {"httpx", "pydantic", "numpy", "yaml", "psycopg", "sqlalchemy"} & set(loaded)
 
 
 def test_no_folder_of_a_component_or_of_the_namespace_is_a_package():

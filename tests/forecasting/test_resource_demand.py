@@ -156,6 +156,7 @@ def reference(counted, missing, unready, target, current, tolerance=0.1):
     return wanted
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.lists(st.floats(0.01, 2.0), min_size=1, max_size=12),

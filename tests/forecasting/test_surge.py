@@ -210,6 +210,7 @@ def alarms_a_day(noise, *, days, kept, every=3, seed=7):
     return begun / days
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [independent, smoothed, repeated])
 @pytest.mark.parametrize("kept", [600.0, HOUR])
 def test_on_noise_of_a_tenth_there_is_less_than_one_false_alarm_a_day(noise, kept):

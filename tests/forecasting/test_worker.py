@@ -131,6 +131,7 @@ def test_a_server_that_is_no_prometheus_is_an_answer(prometheus, request_to, bod
     assert isinstance(fit_demand(request_to(prometheus.url)).result, Undecided)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [RuntimeError("Stan: " + "x" * 999), KeyError("ds"), OSError()])
 def test_what_one_model_raises_is_an_answer_and_the_other_is_made(
     waves, request_to, monkeypatch, quick, error
@@ -175,6 +176,7 @@ def sale(start, **effect):
     return Event("sale", Kind.CAMPAIGN, start, start + 3_600.0, "campaign:sale", ("campaign",))
 
 
+@pytest.mark.slow
 def test_what_events_have_done_is_learned_and_put_on_the_hours_ahead(prometheus, request_to):
     past = [sale(NOW - days * DAY + 43_200) for days in (1, 3, 5, 7, 9)]
     coming = sale(NOW + 3_600)
@@ -193,6 +195,7 @@ def test_without_a_calendar_nothing_is_learned(waves, request_to):
     assert fit_demand(request_to(waves.url, engine="SeasonalNaive")).effects is None
 
 
+@pytest.mark.slow
 def test_an_outage_is_kept_out_and_told(waves, request_to, quick):
     daily, began = waves.demand, NOW - 3 * DAY + 43_200
     waves.demand = lambda at: 0.0 if began <= at < began + 7_200 else daily(at)
@@ -204,6 +207,7 @@ def test_an_outage_is_kept_out_and_told(waves, request_to, quick):
     assert isinstance(report.lookahead, LookaheadModel)
 
 
+@pytest.mark.slow
 def test_the_store_gives_what_prometheus_has_forgotten(waves, request_to, quick):
     store = Store(week=120.0)
     now_known = request_to(waves.url, history=9 * DAY, min_history=8 * DAY, lookahead=AHEAD)
@@ -226,6 +230,7 @@ def test_on_request_the_store_keeps_what_prometheus_has(waves, request_to):
     assert store.kept.known == pytest.approx(576, abs=1)
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_is_told_and_does_no_harm(waves, request_to, quick):
     away = Undecided("Unreachable", "nobody answers")
     report = fit_demand(

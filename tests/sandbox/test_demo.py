@@ -40,6 +40,7 @@ def test_what_keeps_a_demo_from_showing_much_is_said_first():
     assert even.startswith("HPA keeps up")
 
 
+@pytest.mark.slow
 def test_a_part_is_chosen_that_has_history_enough_before_it_where_there_is_one():
     assert scenario.choose(trace(2.5), pod_ready=70).start_at >= MAY + scenario.MIN_HISTORY
     assert scenario.choose(trace(1), pod_ready=70).start_at >= MAY + 43_200

@@ -237,11 +237,19 @@ def test_pod_security_is_enforced_and_py_spy_sees_a_neighbour_of_its_own_user_on
 
 def test_a_pod_outlives_its_kubelet(sandbox, core, namespace, run, eventually):
     pod = run("web", SERVER)
-    before = core.read_namespaced_pod(pod, namespace).status.container_statuses[0].container_id
-    sandbox.component("kubelet").kill()
-    address = core.read_namespaced_pod(pod, namespace).status.pod_ip
-    assert httpx.get(f"http://{address}:8080", trust_env=False, timeout=10).text == "hello"
-    sandbox.component("kubelet").start()
+    status = core.read_namespaced_pod(pod, namespace).status
+    before, address = status.container_statuses[0].container_id, status.pod_ip
+
+    def hello():
+        return httpx.get(f"http://{address}:8080", trust_env=False, timeout=10).text == "hello"
+
+    assert eventually(hello)  # a pod is ready once it runs: its program may not listen yet
+    kubelet = sandbox.component("kubelet")
+    kubelet.kill()
+    try:
+        assert hello()
+    finally:
+        kubelet.start()  # other tests need it
     assert eventually(lambda: in_pod(sandbox, namespace, pod, "id", "-u")) == "0\n"
     after = core.read_namespaced_pod(pod, namespace).status.container_statuses[0]
     assert (after.container_id, after.restart_count) == (before, 0)

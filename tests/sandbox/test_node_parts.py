@@ -65,6 +65,7 @@ def test_a_vpn_that_takes_all_private_addresses_leaves_room_within_them():
     assert networks([{"dst": "10.0.0.0/8"}, {"dst": "0.0.0.0/1"}, {"dst": "10.128.0.0/9"}]) == []
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_free_network_says_so():
     taken = [ipaddress.ip_network(f"10.{n}.0.0/16") for n in range(256)]
     with pytest.raises(SandboxError, match=r"no network 10\.N\.0\.0/16 is free"):
@@ -288,6 +289,7 @@ def test_a_python_that_is_not_here_is_named():
         pythons.find("3.99")
 
 
+@pytest.mark.slow
 def test_the_running_python_is_found_with_its_library():
     found = pythons.find(None)
     assert Path(found.stdlib, "os.py").exists()

@@ -91,6 +91,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
         load_trace(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_packaged_trace_has_times_of_its_own_step():
     loaded = load_trace("alibaba2018")
     assert loaded.times[:3] == (0.0, 10.0, 20.0)

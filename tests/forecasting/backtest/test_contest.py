@@ -47,6 +47,7 @@ def test_an_outcome_is_that_of_a_replay(make_contest, outcomes):
     assert found.most_replicas == expected.desired.max()
 
 
+@pytest.mark.slow
 def test_several_processes_come_to_the_same(make_contest, outcomes):
     seen = []
 
@@ -59,6 +60,7 @@ def test_several_processes_come_to_the_same(make_contest, outcomes):
     assert seen[-1][:2] == (total, total)
 
 
+@pytest.mark.slow
 def test_progress_is_told_step_by_step_in_one_process(make_contest):
     seen = []
     all_units = units([make_contest()])
@@ -95,6 +97,7 @@ def test_units_are_those_of_the_contestants(make_contest):
     assert kinds(*Contestant) == {Reactive, Prophetic, Ahead}
 
 
+@pytest.mark.slow
 def test_jitter_makes_policies_look_further_and_scores_a_mean(make_contest):
     shaken = {"jitter": 0.5, "delays": (180.0,), "targets": (0.7,)}
     contest = make_contest(**shaken, seeds=(1, 2))

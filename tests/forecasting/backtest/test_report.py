@@ -163,6 +163,7 @@ def test_short_times_are_told_in_seconds():
     assert "for 9 s instead" in report.sentence(found, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_picture_is_drawn_and_names_policies_as_the_table_does(tmp_path, suffix):
     offset = outcome(Contestant.OFFSET, 0.7, 9_400, 0.1)

@@ -96,6 +96,7 @@ def test_a_forecast_from_later_on_is_the_same_one(chosen):
     assert later.values == pytest.approx(whole.values[:, 5:15])
 
 
+@pytest.mark.slow
 def test_the_same_history_gives_the_same_forecast(chosen, drifting, context):
     again = choose(engines_named(AUTO), head(drifting, 12 * 144), context)
     end = chosen.history.end
@@ -196,6 +197,7 @@ def test_a_trial_sums_up_what_came_after_the_fit(drifting):
     assert 0.5 < figures["coverage"] <= 1
 
 
+@pytest.mark.slow
 def test_a_trial_does_not_see_what_comes(drifting):
     changed = drifting.values.copy()
     changed[13 * 144 :] = 0.0

@@ -67,6 +67,7 @@ def test_coverage_is_told_for_each_level_as_it_was_on_the_newest_days(model):
     assert model.coverage[3:] == pytest.approx(LEVELS[3:], abs=0.04)
 
 
+@pytest.mark.slow
 def test_coverage_tells_when_the_newest_days_are_not_like_the_others(daily, quick):
     calm, wild = daily(6, noise=0.02), daily(6, noise=0.15)
     values = np.concatenate((calm.values[: 5 * 1440], wild.values[5 * 1440 :]))
@@ -155,6 +156,7 @@ def test_odd_demand_makes_finite_forecasts_or_none(values, quick):
     assert forecast.upper >= 0
 
 
+@pytest.mark.slow
 def test_minutes_that_are_not_usable_teach_nothing(daily, quick):
     calm = daily(3, noise=0.01)
     values = calm.values.copy()

@@ -196,6 +196,7 @@ def test_nonsense_is_refused(options, says):
         HpaPolicy(**{"min_replicas": 1, "max_replicas": 9, **options})
 
 
+@pytest.mark.slow
 def test_a_step_takes_no_longer_with_more_to_remember():
     metrics = [1000 + 900 * math.sin(number / 40) + number % 7 * 20 for number in range(4000)]
 
@@ -232,6 +233,7 @@ metrics = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(behavior=st.builds(Behavior, up=rules, down=rules), metrics=metrics)
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 def test_what_is_forgotten_would_have_changed_nothing(behavior, metrics):

@@ -123,6 +123,7 @@ def test_the_oracle_asks_for_what_comes_until_the_next_pods_would_be_ready(make_
     assert counts[17] > 2
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(st.floats(-0.25, 0.25), min_size=60, max_size=200),

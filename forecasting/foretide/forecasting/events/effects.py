@@ -112,7 +112,8 @@ def multipliers(calendar: EventCalendar, effects: LearnedEffects, times: Floats)
                 spread[part] = learned.spread
             else:
                 both.learn(part, log, np.full_like(log, learned.spread))
-    both.learn(slice(None), shape, spread)
+    if shape.any() or spread.any():
+        both.learn(slice(None), shape, spread)
     return both.result()
 
 
@@ -126,14 +127,16 @@ class _Stack:
 
     def learn(self, part: slice, log: Floats, spread: Floats) -> None:
         """A learned effect; its upper quantile is so much higher than its median."""
-        both = np.stack([log, log + spread])
-        self._rise[:, part] = np.maximum(self._rise[:, part], both)
-        self._fall[:, part] = np.minimum(self._fall[:, part], both)
+        self._include(part, np.array([log, log + spread]))
+
+    def _include(self, part: slice, logs: Floats) -> None:
+        np.maximum(self._rise[:, part], logs, out=self._rise[:, part])
+        np.minimum(self._fall[:, part], logs, out=self._fall[:, part])
 
     def declare(self, part: slice, multiplier: Floats) -> None:
         """A declared effect: what it says is meant, at all quantiles."""
         log = np.log(multiplier)
-        self.learn(part, log, np.zeros_like(log))
+        self._include(part, log)
         self._declared[part] = np.maximum(self._declared[part], log)
 
     def result(self) -> Multipliers:

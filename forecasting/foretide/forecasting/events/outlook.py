@@ -63,12 +63,14 @@ def outlook(
     known = {event: level for event, level in levels.items() if level is not None}
     now = demand if demand is not None else _last(recent)
     rises = [_coming(event, level, found, times, recent, now) for event, level in known.items()]
-    rest = EventCalendar(tuple(event for event in around if event not in known), calendar.weekend)
-    others = multipliers(rest, effects, times).upper if known else found.upper
+    others = found
+    if known:
+        rest = tuple(event for event in around if event not in known)
+        others = multipliers(EventCalendar(rest, calendar.weekend), effects, times)
     named = [event.name for event in ahead if _matters(event, effects)]
     return EventOutlook(
         multiplier=float(found.upper.max()),
-        rise=max(1.0, float(others.max() / others[0]), *rises),
+        rise=max(1.0, float(others.upper.max() / others.upper[0]), *rises),
         min_replicas=_floor(ahead, times),
         names=tuple(dict.fromkeys(named))[:_NAMED],
         unsure=float(found.median.max()) >= _SMALL
@@ -79,7 +81,8 @@ def outlook(
 def _moments(ahead: Sequence[Event], start: float, end: float) -> Floats:
     """When to look, so that no peak is missed (Unix seconds, ascending)."""
     breaks = [at for event in ahead for at in event.breaks if start < at < end]
-    return np.unique([start, end, *breaks, *np.arange(start, end, _LOOK)])
+    # A handful: of so few, numpy's `unique` would take most of the time of an outlook.
+    return np.array(sorted({start, end, *breaks, *np.arange(start, end, _LOOK).tolist()}))
 
 
 def _floor(ahead: Sequence[Event], times: Floats) -> int:
