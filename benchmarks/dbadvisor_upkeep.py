@@ -9,7 +9,7 @@ for a unit of the planner's costs from reading queries on the same server, in be
 CPU time of the server's process: all is in memory.
 
 Fields of the JSON, for each case:
-  measured_ms   what a thousand rows take longer with the index (difference of medians of batches)
+  measured_ms   what a thousand rows take longer with the index (the median of pairs of batches)
   modelled_ms   what the model says
   plain_ms      what they take without it
 and `ratio_median`, `ratio_worst` of modelled to measured (the worst: whichever way it is off).
@@ -19,7 +19,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,15 +98,20 @@ class Cost:
     plain_ms: float
 
 
-def measure(rows: int = 400_000, runs: int = 9, programs: Programs | None = None) -> list[Cost]:
-    """All cases on a table of so many rows; `runs` pairs of batches each."""
+def measure(
+    rows: int = 400_000,
+    runs: int = 9,
+    programs: Programs | None = None,
+    cases: Iterable[Case] = CASES,
+) -> list[Cost]:
+    """The cases on a table of so many rows; `runs` pairs of batches each."""
     with (
         running(programs or debian(), SETTINGS) as server,
         psycopg.connect(server.url(), autocommit=True) as owner,
     ):
         _build(owner, rows)
         with Connection(server.url()) as connection:
-            return [_measured(owner, connection, case, rows, runs) for case in CASES]
+            return [_measured(owner, connection, case, rows, runs) for case in cases]
 
 
 def _build(owner: psycopg.Connection[Any], rows: int) -> None:
@@ -156,10 +161,14 @@ def _measured(
         owner.execute(create.encode())
         indexed.append(_batch(owner, case, rows))
         owner.execute("DROP INDEX more")
-    added = statistics.median(indexed) - statistics.median(plain)
+    # Pair by pair: a machine that becomes slower or faster meanwhile does so for both of a pair.
+    more = statistics.median(
+        with_it / without for with_it, without in zip(indexed, plain, strict=True)
+    )
+    usual = statistics.median(plain)
     modelled = speed * _modelled(connection, case, candidate)
     scale = 1000 / BATCH
-    return Cost(case.name, scale * added, scale * modelled, scale * statistics.median(plain))
+    return Cost(case.name, scale * (more - 1) * usual, scale * modelled, scale * usual)
 
 
 def _batch(owner: psycopg.Connection[Any], case: Case, rows: int) -> float:

@@ -20,7 +20,7 @@ PROGRAM = """
 import time
 def hot():
     total = 0
-    for number in range(20_000):
+    for number in range(200_000):
         total += number
 def cool():
     time.sleep(0.001)
