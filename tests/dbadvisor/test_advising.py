@@ -161,6 +161,15 @@ def test_tables_that_are_excluded_are_not_spoken_of(advise):
     assert advise(LOOK_UP, Settings(schemas=("other",))).indexes.indexes == ()
 
 
+def test_a_schema_that_is_not_there_is_told_with_those_that_are(advise):
+    advice = advise(LOOK_UP, Settings(schemas=("pubic",)))
+    assert advice.remarks[0].message == (
+        "no table is in the schema pubic: those with tables are public"
+    )
+    assert "schema" not in advise(LOOK_UP, Settings(schemas=("public",))).remarks[0].message
+    assert "excluded" in advise(LOOK_UP, Settings(exclude=("*",))).remarks[0].message
+
+
 def test_duplicates_are_to_be_dropped_and_a_longer_index_replaces_a_shorter_one(advise, shop):
     shop.execute("DROP INDEX sale_day_again; CREATE INDEX by_customer ON sale (customer)")
     advice = advise("SELECT cents FROM sale WHERE customer = 7 AND day = '2024-03-04'")

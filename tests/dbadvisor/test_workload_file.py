@@ -46,6 +46,31 @@ def test_a_megabyte_is_split_in_linear_time():
     assert len(texts("SELECT '" + "''" * 300_000 + "';" + "SELECT 1;" * 3)) == 4
 
 
+def test_many_queries_that_differ_in_constants_only_are_one():
+    script = "".join(
+        f"-- calls: 2\nSELECT a, count(*) FROM t WHERE b = {n} AND c = -1 "
+        f"AND d > date '2024-01-0{n}' AND e = 'it''s' GROUP BY 1 LIMIT 5;"
+        for n in range(1, 8)
+    )
+    (query,) = workload_file.read(script).queries
+    assert query.text == (
+        "SELECT a, count(*) FROM t WHERE b = $1 AND c = -1 AND d > date $2 "
+        "AND e = 'it''s' GROUP BY 1 LIMIT 5"
+    )
+    assert (query.calls, query.total_ms) == (14, 14)
+    assert [sample.split("b = ")[1][0] for sample in query.samples] == ["1", "3", "5"]
+
+
+def test_few_that_differ_in_constants_stay_as_they_are():
+    few = "SELECT 1 FROM t WHERE a = 1; SELECT 1 FROM t WHERE a = 2;"
+    assert len(workload_file.read(few).queries) == 2
+    lists = "".join(f"SELECT 1 FROM t WHERE a IN ({', '.join('1' * n)});" for n in range(1, 9))
+    assert len(workload_file.read(lists).queries) == 8
+    unseen = "x" * 100_000
+    long = "".join(f"SELECT '{unseen}', {n};" for n in range(5))
+    assert len(workload_file.read(long).queries) == 5
+
+
 def test_comments_weigh_queries():
     workload = workload_file.read(
         "-- calls: 1200, ms: 0.5\nSELECT 1;\n"
@@ -73,19 +98,19 @@ def test_what_is_no_query_is_left_out_and_told():
 def test_what_is_psqls_is_left_out_and_the_queries_beside_it_stay():
     workload = workload_file.read(
         "\\copy a FROM stdin\n1\t2\n\\.\n"
-        "SELECT 1 \\gset x_\n"
+        "SELECT a \\gset x_\n"
         "COPY a (b)\n FROM stdin\n WITH (FORMAT text);\n3; DELETE FROM a; SELECT 'data\n\\.\n"
-        "SELECT 2\\g\n"
+        "SELECT b\\g\n"
         "  \\! rm -r x\n"
         "SELECT E'a\n \\g', 3;\n"
         "SELECT $1 \\bind 'it''s; 3' 4 \\g\n"
-        "SELECT 5\\; SELECT 6 \\bind\n \\g\n"
-        "COPY a FROM stdin;\nSELECT 4;\n"
+        "SELECT e\\; SELECT f \\bind\n \\g\n"
+        "COPY a FROM stdin;\nSELECT d;\n"
     )
     found = {each.text for each in workload.queries}
     assert found == {
-        *("SELECT 1", "SELECT 2", "SELECT E'a\n \\g', 3"),
-        *("SELECT $1", "SELECT 5", "SELECT 6", "SELECT 4"),
+        *("SELECT a", "SELECT b", "SELECT E'a\n \\g', 3"),
+        *("SELECT $1", "SELECT e", "SELECT f", "SELECT d"),
     }
     assert workload.caveats == (
         "the data of 2 COPY are left out",

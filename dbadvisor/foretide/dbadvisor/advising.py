@@ -276,6 +276,7 @@ class _Advising:
         if self._stop():
             message = "the work was ended early: what is here is what was known by then"
             first.append(Remark(Topic.ENDED_EARLY, message))
+        first += remarks.of_settings(self._settings, self._snapshot)
         workload = self._observed.workload
         last = remarks.of_snapshot(self._snapshot, workload)
         last += [Remark(Topic.INCOMPLETE, text) for text in self._observed.missing]

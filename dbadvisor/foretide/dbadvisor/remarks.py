@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from foretide.dbadvisor.drops import in_days
+from foretide.dbadvisor.observed import Settings
 from foretide.dbadvisor.report import Remark, Topic
 from foretide.dbadvisor.snapshot import Snapshot, Workload
 
@@ -35,6 +36,20 @@ def of_snapshot(snapshot: Snapshot, workload: Workload) -> list[Remark]:
         )
     order = list(Topic)
     return sorted(found, key=lambda remark: order.index(remark.topic))
+
+
+def of_settings(settings: Settings, snapshot: Snapshot) -> list[Remark]:
+    """Of what was to be looked at, and is not there: a name that was misspelt, most likely."""
+    relations = [table.relation for table in snapshot.tables]
+    schemas = sorted({relation.schema for relation in relations})
+    found = [
+        f"no table is in the schema {name}: those with tables are {some(schemas)}"
+        for name in settings.schemas
+        if schemas and name not in schemas
+    ]
+    if not found and relations and not any(map(settings.wants, relations)):
+        found = ["every table is excluded, so that there is nothing to speak of"]
+    return [Remark(Topic.INCOMPLETE, text) for text in found]
 
 
 def some(names: Iterable[str]) -> str:

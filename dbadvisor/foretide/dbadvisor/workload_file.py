@@ -3,7 +3,8 @@ r"""A workload out of a file of SQL: for a database without pg_stat_statements, 
 Statements end with a semicolon, and may have parameters as drivers write them (`parameters.py`). A
 comment before one may weigh it: `-- calls: 1200` (executions), `-- ms: 3.5` (mean time of one), or
 both. Without them each counts once, and takes a millisecond: then only what the planner thinks of
-it tells the queries apart.
+it tells the queries apart. Many that differ in their constants only, as a log has them, are one
+query (`alike.py`).
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import math
 import re
 from dataclasses import replace
 
-from foretide.dbadvisor import parameters, sql_text
+from foretide.dbadvisor import alike, parameters, sql_text
 from foretide.dbadvisor.snapshot import Query, Workload
 
 _WEIGHT = re.compile(r"\b(calls|weight|ms)\s*[:=]\s*([0-9.eE+-]+)", re.IGNORECASE)
@@ -69,7 +70,7 @@ def read(text: str) -> Workload:
     if not found:
         told = "; ".join(("it should hold SQL that ends with semicolons", *caveats))
         raise BadWorkload(f"the workload has no query: {told}")
-    queries = sorted(found.values(), key=lambda query: (-query.total_ms, query.id))
+    queries = sorted(alike.merged(found.values()), key=lambda query: (-query.total_ms, query.id))
     return Workload(tuple(queries), None, tuple(caveats))
 
 
