@@ -45,6 +45,8 @@ def against_chance(executed: Sequence[Execution], life: float) -> float:
     """How often reads find an answer, against how often they would if keys had no times of their
     own; 1 where it may be chance.
     """
+    if len(executed) < 2:
+        return 1.0
     moments = [each.at for each in executed]
     keys = [each.parameters for each in executed]
     seen = hits(moments, keys, life)

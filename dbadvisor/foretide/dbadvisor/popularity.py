@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import pairwise
 
 from foretide.dbadvisor import lives
@@ -38,7 +38,7 @@ class Unknown:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Repeats:
     """`popularity` over all the time that was seen, and what that is known from; executions in the
     order of time, where their moments are known, to `grain` s; which share of all these are; and
@@ -59,6 +59,20 @@ class Repeats:
     visits: Visits | None = None
     firsts: "Repeats | None" = None
     apart: float = 0.0
+
+    @cached_property
+    def plain(self) -> "Repeats":
+        """The same, if visits told nothing."""
+        return replace(self, seen=0.0, visits=None, firsts=None)
+
+    @cached_property
+    def _compared_by_life(self) -> dict[float, float]:
+        """What was found before: it is asked for again for each TTL, and takes most of the time."""
+        return {}
+
+    @cached_property
+    def _while_living(self) -> dict[float, Popularity]:
+        return {}
 
     @property
     def seconds(self) -> float:
@@ -86,6 +100,11 @@ class Repeats:
         life = max(life, self.apart)
         if self.seconds < FEWEST_BLOCKS * self._width(life) or self._compared(life) == 1:
             return self.popularity
+        if life not in self._while_living:
+            self._while_living[life] = self._of_living(life)
+        return self._while_living[life]
+
+    def _of_living(self, life: float) -> Popularity:
         if not self.grain:
             return lives.popularity(self.executed, life, self.most_keys) or self.popularity
         blocks = self._blocks(self._width(life))
@@ -128,9 +147,13 @@ class Repeats:
 
     def _compared(self, life: float) -> float:
         """How often a key comes again in about a life, against chance; 1 where it may be chance."""
-        if self.grain:
-            return _together(self._blocks(self._width(life)))
-        return lives.against_chance(self.executed, life) if len(self.executed) > 1 else 1.0
+        known = self._compared_by_life
+        if life not in known:
+            if self.grain:
+                known[life] = _together(self._blocks(self._width(life)))
+            else:
+                known[life] = lives.against_chance(self.executed, life)
+        return known[life]
 
     def _width(self, life: float) -> float:
         """Of the blocks for an answer's life: what is known to a grain is not cut within one."""

@@ -107,7 +107,7 @@ def _checked(
     predictive assessment of model fitness", 1996.) What is wrong there may be so, of all reads, by
     as many times as there are more of them.
     """
-    plain = replace(repeats, seen=0.0, visits=None, firsts=None)
+    plain = repeats.plain
     within = min(life, repeats.seconds / CHECKED_LIVES)
     lately = traffic.rhythm and replace(_unchanged(traffic.rhythm), day=None)
     sample = Traffic(traffic.reads, 0.0, lately, 1 / repeats.seen)
