@@ -22,7 +22,7 @@ from foretide.dbadvisor.verifying import Trial
 from foretide.dbadvisor.whatif import index_names
 
 RUNS = 2
-LONG = 10.0  # seconds; a query that takes longer is not run again
+LONG = 4.0  # seconds; a query that takes longer is not run again
 LONGEST = 60.0  # seconds; one that takes longer counts as that
 MOST_AGAIN = 3  # times that a run is made again because of a pause
 # What EXPLAIN says of a plan's steps that does not belong to the steps themselves.
@@ -30,6 +30,8 @@ ESTIMATES = frozenset({"Startup Cost", "Total Cost", "Plan Rows", "Plan Width"})
 # Slower is what takes this share longer, and so many seconds.
 SLOWER_SHARE = 0.2
 SLOWER_SECONDS = 0.03
+# What takes less than this share was never slower, however much chance there is in its times.
+SURELY_FASTER = 0.8
 PARTS = """
 WITH RECURSIVE parts (oid) AS (
     SELECT %s::regclass::oid UNION ALL
@@ -270,13 +272,19 @@ def build_verified(
 def seen_slower(database: Standing) -> tuple[str, ...]:
     """Queries that take longer with the indexes that stand than without them, twice, each time as
     measured on both sides right after each other: no trial of the verification is believed here.
-    What has the very same plan on both sides is not run; and without indexes only until it has
-    taken as long as with them.
+    What has the very same plan on both sides is not run, nor what has a plan that was far faster
+    when it was run before; and without indexes only until it has taken as long as with them.
     """
     plans = database.explained()
     with database.without(database.indexes):
         bare = database.explained()
-    left = [query for query, plan in plans.items() if plan.steps != bare[query].steps]
+        known = database.times(bare)
+    left = [
+        query
+        for query, seconds in database.times(plans).items()
+        if plans[query].steps != bare[query].steps
+        and seconds > max(SLOWER_SECONDS, SURELY_FASTER * known[query])
+    ]
     for _ in range(2):
         after = database.seconds(left)
         with database.without(database.indexes):

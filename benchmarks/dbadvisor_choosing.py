@@ -9,17 +9,18 @@ from benchmarks import dbadvisor_data as data
 from benchmarks import dbadvisor_peers as peers
 from foretide.dbadvisor import (
     candidates,
+    choosing,
     margins,
     parsing,
     planning,
     pricing,
     questions,
-    selection,
 )
 from foretide.dbadvisor.candidate import Candidate
 from foretide.dbadvisor.collecting import collect
 from foretide.dbadvisor.connection import Connection
 from foretide.dbadvisor.database import DatabaseError
+from foretide.dbadvisor.observed import Settings
 from foretide.dbadvisor.planning import Planned, Unplanned
 from foretide.dbadvisor.scopes import Catalog
 from foretide.dbadvisor.snapshot import Query, Relation, Snapshot, Table
@@ -136,7 +137,9 @@ class Ours:
             if candidate in banned:
                 prices[place] = replace(prices[place], bytes=float("inf"))
         weights = dict.fromkeys(source.questions, 1.0)
-        found = selection.select(source, weights, prices, budget, start=start)
+        found = choosing.choose(
+            source, weights, prices, budget, Settings().least_share, start=start
+        )
         indexes = tuple(source.chosen(found.indexes))
         return Chosen(indexes, source.calls, 0.0, aborted=not found.costs_after)
 

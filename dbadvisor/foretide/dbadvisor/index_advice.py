@@ -8,7 +8,7 @@ Where the planner cannot be asked (without HypoPG), a rule answers, and the advi
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from foretide.dbadvisor import ddl, drops, forms, margins, pricing, selection, simplifying
+from foretide.dbadvisor import choosing, ddl, drops, forms, margins, pricing, selection
 from foretide.dbadvisor.candidate import Candidate
 from foretide.dbadvisor.candidates import candidates
 from foretide.dbadvisor.database import Database, DatabaseAway, DatabaseError
@@ -27,8 +27,6 @@ NO_HYPOPG = (
 )
 # What estimates may differ by without any reason.
 SAME = 1e-6
-# An index must save so much of the time of the queries that it helps: estimates are no finer.
-LEAST_CUT = 0.05
 # What a larger budget must save more of the workload's time to be spoken of.
 WORTH_MORE = 0.01
 # Of a table: more would be more than HypoPG can hold for a query that reads several tables.
@@ -120,12 +118,14 @@ class _Verified:
         self._changes: dict[str, Change] = {}
 
     def advise(self, stop: Callable[[], bool]) -> Found:
-        chosen = self._worth_it(
-            selection.select(
-                self._source, self._weights, self._prices, self._matter.budget, stop=stop
-            )
+        chosen = choosing.choose(
+            self._source,
+            self._weights,
+            self._prices,
+            self._matter.budget,
+            self._matter.least_share,
+            stop=stop,
         )
-        chosen = self._worth_it(self._plainer(chosen, stop))
         for form in self._matter.forms:
             if form.id in chosen.costs_after:
                 before, after = chosen.costs_before[form.id], chosen.costs_after[form.id]
@@ -157,40 +157,6 @@ class _Verified:
             self._source, self._weights, self._prices, chosen, budget, worth=worth, stop=stop
         )
         return found if found.gain >= worth and found.bytes > budget else None
-
-    def _plainer(self, chosen: Selection, stop: Callable[[], bool]) -> Selection:
-        indexes = simplifying.plainer(
-            self._source,
-            self._source.candidates,
-            self._weights,
-            self._prices,
-            chosen,
-            self._matter.least_share * chosen.before,
-            stop,
-        )
-        if indexes == chosen.indexes:
-            return chosen
-        return selection.told(self._source, self._weights, self._prices, indexes)
-
-    def _worth_it(self, chosen: Selection) -> Selection:
-        """Without indexes that save too little. What one does others may do as well, so that the
-        rest is looked at anew when one has gone.
-        """
-        while True:
-            least = self._matter.least_share * chosen.before
-            poor = [
-                one
-                for one in chosen.benefits
-                if one.gain < max(least, LEAST_CUT * (one.gain + self._cost(one, chosen)))
-            ]
-            if not poor:
-                return chosen
-            left = chosen.indexes & ~(1 << poor[-1].candidate)
-            chosen = selection.told(self._source, self._weights, self._prices, left)
-
-    def _cost(self, benefit: Benefit, chosen: Selection) -> float:
-        """Of the queries that an index helps, all together."""
-        return sum(self._weights[name] * chosen.costs_after[name] for name in benefit.queries)
 
     def _told(self, benefit: Benefit) -> IndexAdvice:
         place = benefit.candidate
