@@ -7,6 +7,7 @@ beyond one, must be worth it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
@@ -47,14 +48,8 @@ def plainer(
     """
     gains = {one.candidate: max(0.0, one.gain) for one in chosen.benefits}
     indexes, left = chosen.indexes, most_lost
-    known = {indexes: chosen.after + chosen.write_cost}
+    loss_of = _Loss(costs, weights, prices)
     tried = 0
-
-    def total(some: int) -> float:
-        if some not in known:
-            known[some] = _total(costs, weights, prices, some)
-        return known[some]
-
     found = True
     while found:
         found = False
@@ -64,8 +59,9 @@ def plainer(
             if tried >= MOST_TRIED or stop():
                 return indexes
             tried += 1
-            loss = total(move.made(indexes)) - total(indexes)
-            if loss > min(left, MOST_LOST * min(gains[place] for place in move.gone)):
+            most = min(left, MOST_LOST * min(gains[place] for place in move.gone))
+            loss = loss_of(indexes, move, most)
+            if loss > most:
                 continue
             gains[move.come] = sum(gains.pop(place) for place in move.gone) - loss
             indexes, left, found = move.made(indexes), left - max(0.0, loss), True
@@ -73,14 +69,32 @@ def plainer(
     return indexes
 
 
-def _total(
-    costs: Costs, weights: Mapping[str, float], prices: Sequence[Weighed], indexes: int
-) -> float:
-    found = sum(prices[place].write_cost for place in bits(indexes))
-    for query in sorted(weights):
-        answer = costs.cost(query, indexes)
-        found += weights[query] * answer.cost if answer is not None else 0.0
-    return found
+@dataclass(frozen=True)
+class _Loss:
+    """What a move loses, in the unit of the weights."""
+
+    costs: Costs
+    weights: Mapping[str, float]
+    prices: Sequence[Weighed]
+
+    def __call__(self, indexes: int, move: _Move, most: float) -> float:
+        """As much as is known once it is more than `most`: plans take nearly all of the time, and
+        few moves are made. Queries that use what goes come first, as these are those that lose.
+        """
+        made = move.made(indexes)
+        lost = self.prices[move.come].write_cost
+        lost -= sum(self.prices[place].write_cost for place in move.gone)
+        gone = sum(1 << place for place in move.gone)
+        known = {query: self.costs.cost(query, indexes) for query in sorted(self.weights)}
+        there = [(query, answer) for query, answer in known.items() if answer is not None]
+        there.sort(key=lambda one: (not one[1].used & gone, -self.weights[one[0]] * one[1].cost))
+        for query, before in there:
+            after = self.costs.cost(query, made)
+            if after is not None:
+                lost += self.weights[query] * (after.cost - before.cost)
+            if lost > most:
+                break
+        return lost
 
 
 def _moves(
