@@ -24,6 +24,7 @@ from foretide.dbadvisor.whatif import index_names
 RUNS = 2
 LONG = 4.0  # seconds; a query that takes longer is not run again
 LONGEST = 60.0  # seconds; one that takes longer counts as that
+AT_LEAST = 1.0  # seconds that the verification waits for a query
 MOST_AGAIN = 3  # times that a run is made again because of a pause
 # What EXPLAIN says of a plan's steps that does not belong to the steps themselves.
 ESTIMATES = frozenset({"Startup Cost", "Total Cost", "Plan Rows", "Plan Width"})
@@ -147,12 +148,23 @@ class Standing:
         wanted = sorted(self._queries if names is None else names)
         return {name: self._explained(self._queries[name]) for name in wanted}
 
-    def times(self, explained: Mapping[str, Explained]) -> dict[str, float]:
-        """Seconds of each query, of which this is the plan now."""
+    def times(
+        self, explained: Mapping[str, Explained], most: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Seconds of each query, of which this is the plan now. What takes longer than `most`
+        counts as that, and is not known for another time.
+        """
+        limits = {} if most is None else most
+        found = {}
         for query, plan in explained.items():
-            if (query, plan.steps) not in self._times:
-                self._times[(query, plan.steps)] = self.seconds([query])[query]
-        return {query: self._times[(query, plan.steps)] for query, plan in explained.items()}
+            key, limit = (query, plan.steps), limits.get(query, LONGEST)
+            if key in self._times:
+                found[query] = min(self._times[key], limit)
+                continue
+            found[query] = self._fastest(self._queries[query], limit)
+            if found[query] < limit or limit >= LONGEST:
+                self._times[key] = found[query]
+        return found
 
     def seconds(
         self, names: Iterable[str], most: Mapping[str, float] | None = None
@@ -329,7 +341,12 @@ class _Trying:
         """See `verifying.settled`. A plan that was run before is not run anew, unless `again`."""
         with self._database.without(one for name, one in self.names.items() if name not in kept):
             explained = self._database.explained(queries)
-            times = self._database.seconds(queries) if again else self._database.times(explained)
+            # How much slower it is than twice as slow, nobody needs to know.
+            most = {query: 2 * self.before[query].best / 1000 + AT_LEAST for query in queries}
+            if again:
+                times = self._database.seconds(queries, most)
+            else:
+                times = self._database.times(explained, most)
         if again:
             self._measure_before(queries)
             self.slower_at_first = self.slower_at_first or tuple(sorted(queries))
