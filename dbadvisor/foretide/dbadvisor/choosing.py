@@ -8,7 +8,7 @@ from foretide.dbadvisor.selection import Benefit, Selection
 from foretide.dbadvisor.whatif import WhatIf
 
 # An index must save so much of the time of the queries that it helps: estimates are no finer.
-LEAST_CUT = 0.05
+LEAST_CUT = 0.01
 
 
 def choose(

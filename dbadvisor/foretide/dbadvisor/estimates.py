@@ -7,7 +7,7 @@ tables save what they save each. How much of such hopes comes true is learned fo
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -78,15 +78,19 @@ class Estimate:
     save, the largest first.
     """
 
-    def __init__(self, kinds: Kinds, answers: Iterable[Asked]) -> None:
+    def __init__(self, kinds: Kinds, answers: Sequence[Asked]) -> None:
         self._kinds = kinds
         self._hope = 1.0
+        self._answers = -1
         self.base = math.inf
         self.savings: list[Saving] = []
         self.read(answers)
 
-    def read(self, answers: Iterable[Asked]) -> None:
-        """Takes in all that is known by now."""
+    def read(self, answers: Sequence[Asked]) -> None:
+        """Takes in all that is known by now, of answers to which others are only added."""
+        if len(answers) == self._answers:
+            return
+        self._answers = len(answers)
         ranked = sorted(answers, key=lambda one: (one.cost, one.used.bit_count(), one.used))
         self._highs: list[tuple[float, int]] = []
         for _, used, cost in ranked:
@@ -112,12 +116,16 @@ class Estimate:
                 kept.append(families)
                 members = [self._kinds.members[family] for family in bits(families)]
                 self._hoped.append((gain, tables, members))
+        self._tables = 0
+        for _, tables, _ in self._hoped:
+            self._tables |= tables
         self._known: dict[int, float] = {}
 
     def most(self, indexes: int) -> float:
         """What it costs at most with these."""
+        missing = ~indexes
         for cost, needed in self._highs:
-            if not needed & ~indexes:
+            if not needed & missing:
                 return cost
         return math.inf
 
@@ -125,11 +133,11 @@ class Estimate:
         """What it is taken to cost with these."""
         known = self._known.get(indexes)
         if known is None:
-            known = self._known[indexes] = self._hopeful(indexes, self.most(indexes))
+            known = self._known[indexes] = self._hopeful(indexes)
         return known
 
-    def _hopeful(self, indexes: int, most: float) -> float:
-        hoped = self.added_up(indexes)
+    def _hopeful(self, indexes: int) -> float:
+        most, hoped = self.most(indexes), self.added_up(indexes)
         if hoped >= most:
             return most
         found = most - self._hope * (most - hoped)
@@ -146,13 +154,16 @@ class Estimate:
         """
         saved, taken = 0.0, 0
         for gain, tables, members in self._hoped:
-            if not tables & taken:
-                for family in members:
-                    if not family & indexes:
-                        break
-                else:
-                    saved += gain
-                    taken |= tables
+            if tables & taken:
+                continue
+            for family in members:
+                if not family & indexes:
+                    break
+            else:
+                saved += gain
+                taken |= tables
+                if taken == self._tables:
+                    break
         return self.base - saved
 
     def learn(self, indexes: int, true: float) -> bool:
@@ -164,4 +175,5 @@ class Estimate:
         if hoped < high:
             came_true = min(1.0, max(0.0, (high - true) / (high - hoped)))
             self._hope = (self._hope + came_true) / 2
+            self._known = {}
         return hoped < high - 1e-6 * self.base or true < high

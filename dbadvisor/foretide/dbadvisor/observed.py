@@ -20,7 +20,7 @@ class Settings:
 
     budget: float | None = None
     queries: int = 500
-    least_share: float = 0.002
+    least_share: float = 0.001
     schemas: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     minimum_age: float = MINIMUM_AGE
