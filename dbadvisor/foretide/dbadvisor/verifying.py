@@ -94,13 +94,19 @@ def settled(
     trials = dict(measure(kept, sorted(before), False))
     while True:
         slow = _confirmed(before, trials, kept, measure)
-        without = [
-            _without(name, kept, before, trials, slow, measure, weights)
+        mended = {
+            name: _mended(name, kept, before, slow, measure)
             for name in sorted({name for each in slow for name in each.indexes})
-        ]
-        if not without:
+        }
+        if not mended:
             return Settled(kept, tuple(reverted), trials, slow)
-        guilty = min(without, key=lambda one: (-one.mended, one.loss, one.index))
+        # To run all that use an index takes time: it is done for those that may be guilty.
+        without = [
+            _without(name, kept, trials, measure, weights)
+            for name, number in mended.items()
+            if number == max(mended.values())
+        ]
+        guilty = min(without, key=lambda one: (one.loss, one.index))
         reverted.append(guilty.index)
         kept -= {guilty.index}
         trials.update(guilty.trials)
@@ -121,12 +127,24 @@ def _confirmed(
     return regressions(before, trials, kept)
 
 
+def _mended(
+    index: str,
+    kept: frozenset[str],
+    before: Mapping[str, Trial],
+    slow: Sequence[Regression],
+    measure: Measure,
+) -> int:
+    """How many of the slower queries are as fast as before without an index."""
+    users = [each.query for each in slow if index in each.indexes]
+    found = measure(kept - {index}, users, False)
+    return sum(not is_slower(before[query], trial) for query, trial in found.items())
+
+
 @dataclass(frozen=True, slots=True)
 class _Without:
     """What becomes of the queries that use an index without it."""
 
     index: str
-    mended: int
     loss: float
     trials: Mapping[str, Trial]
 
@@ -134,20 +152,14 @@ class _Without:
 def _without(
     index: str,
     kept: frozenset[str],
-    before: Mapping[str, Trial],
     trials: Mapping[str, Trial],
-    slow: Sequence[Regression],
     measure: Measure,
     weights: Mapping[str, float] | None,
 ) -> _Without:
     users = [query for query in sorted(trials) if index in trials[query].indexes]
     found = measure(kept - {index}, users, False)
-    mended = sum(
-        each.query in found and not is_slower(before[each.query], found[each.query])
-        for each in slow
-    )
     loss = sum(
         (trial.cost - trials[query].cost) * (1.0 if weights is None else weights.get(query, 0.0))
         for query, trial in sorted(found.items())
     )
-    return _Without(index, mended, loss, found)
+    return _Without(index, loss, found)
