@@ -45,6 +45,21 @@ def test_a_report_that_goes_through_all_keys_repeats_none_for_long():
     assert hit_rate(repeats.while_living(100.0), 5.0, 100.0) < 0.02
 
 
+def test_keys_that_come_back_just_as_their_answers_end_are_told():
+    """600 keys one after the other, two a second: half comes back a little too late, and what was
+    seen of that looks like chance.
+    """
+    chance = random.Random(1)
+    executed, at = [], 0.0
+    for number in range(3600):
+        at += chance.expovariate(2.0)
+        if chance.random() < 0.7:
+            executed.append(Execution(at, (str(number % 600),)))
+    repeats = of_executions(executed, 3600)
+    assert all(repeats.comes_evenly(life) for life in range(300, 400, 10))
+    assert not any(repeats.comes_evenly(life) for life in range(200, 290, 10))
+
+
 def test_keys_that_come_back_at_even_distances_are_told():
     """Each of 600 keys every 120 s: what a sample of them misses is not what a cache does."""
     repeats = spread(number % 600 for number in range(9000))

@@ -29,6 +29,8 @@ ALL = 0.9  # of a query's executions: so many are replayed as they are
 # Pairs of reads of one key within a block against those that chance makes: what is told apart.
 CHANCE, SIGNIFICANT = (0.85, 1.2), 4.0
 NEVER = 0.1  # of that: so few that no key comes back
+# Keys that come back just as an answer ends look like chance; a little before that they do not.
+BEFORE, EVENLY = 0.75, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ class Repeats:
         life = max(life, self.apart)
         if not self.executed or self.seconds < FEWEST_BLOCKS * BLOCK_LIVES * life:
             return False
-        return NEVER < self._compared(life) < 1
+        compared = self._compared(life)
+        return compared > NEVER and (compared < 1 or self._compared(BEFORE * life) < EVENLY)
 
     def _compared(self, life: float) -> float:
         """How often a key comes again in about a life, against chance; 1 where it may be chance."""

@@ -7,7 +7,6 @@ from functools import partial
 from foretide.dbadvisor.hit_rate import (
     CLUSTERED,
     FORESIGHT,
-    FOUR_OF_FIVE,
     Popularity,
     bounds,
     hit_rate,
@@ -31,6 +30,8 @@ READS, CHANGES = (1.6, 4), (3.0, 2)
 # Of what was seen, as much as that is looked at to tell which way to project is right; and what may
 # be wrong there by chance.
 CHECKED_LIVES, UNEXPLAINED = 3.0, 0.03
+# Standard deviations: a change drops all answers, so that much hangs on how many were seen.
+NINETEEN_OF_TWENTY = 1.96
 FEWEST_CHANGES = 10  # that were seen from close by, to tell how they come between reads
 
 
@@ -225,7 +226,7 @@ def _of_few_changes(
     number = changes * (rhythm.day or rhythm.slow).seconds
     if number <= 0:
         return 0.0
-    far = FOUR_OF_FIVE / math.sqrt(max(number, 1.0))
+    far = NINETEEN_OF_TWENTY / math.sqrt(max(number, 1.0))
     rates = (changes * (1 + far), changes * max(0.0, 1 - far))
     low, high = (hit_rate(popularity, reads, lifetime(ttl, rate)) for rate in rates)
     return (high - low) / 2
