@@ -164,13 +164,20 @@ def test_an_n_plus_one_is_seen_while_it_is_watched(advise, postgres, books, tmp_
 
     visitor = threading.Thread(target=lists)
     visitor.start()
+    batches = []
     try:
-        status, out, _ = advise(postgres, "--watch", "3s", "--json", tmp_path / "a.json")
+        # On a busy machine the visitor comes too seldom for a short look.
+        for seconds in (3, 9, 27):
+            if not batches:
+                status, out, _ = advise(
+                    postgres, "--watch", f"{seconds}s", "--json", tmp_path / "a.json"
+                )
+                assert status == 0
+                batches = json.loads((tmp_path / "a.json").read_text())["repeats"]["batches"]
     finally:
         ended.set()
         visitor.join()
-    assert status == 0
-    (batch,) = json.loads((tmp_path / "a.json").read_text())["repeats"]["batches"]
+    (batch,) = batches
     assert "ANY" in batch["rewrite"]["batch"]
     assert batch["proof"]["equal"]
     assert "the same rows" in out
