@@ -283,9 +283,10 @@ def build_verified(
 
 def seen_slower(database: Standing) -> tuple[str, ...]:
     """Queries that take longer with the indexes that stand than without them, twice, each time as
-    measured on both sides right after each other: no trial of the verification is believed here.
-    What has the very same plan on both sides is not run, nor what has a plan that was far faster
-    when it was run before; and without indexes only until it has taken as long as with them.
+    measured on both sides right after each other. What has the very same plan on both sides is not
+    run, nor what has a plan that was far faster when it was timed, by whomever; for the others no
+    trial of the verification is believed. Without indexes it is run only until it has taken as long
+    as with them.
     """
     plans = database.explained()
     with database.without(database.indexes):

@@ -101,10 +101,11 @@ def settled(
         if not mended:
             return Settled(kept, tuple(reverted), trials, slow)
         # To run all that use an index takes time: it is done for those that may be guilty.
+        most = max(mended.values())
         without = [
             _without(name, kept, trials, measure, weights)
             for name, number in mended.items()
-            if number == max(mended.values())
+            if number == most
         ]
         guilty = min(without, key=lambda one: (one.loss, one.index))
         reverted.append(guilty.index)

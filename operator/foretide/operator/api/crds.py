@@ -26,6 +26,20 @@ DATABASE_ADVISORS = "databaseadvisors"
 Schema = dict[str, Any]
 Rules = Mapping[str, list[dict[str, str]]]
 
+# What kinds have in common.
+_READY: Schema = {
+    "name": "Ready",
+    "type": "string",
+    "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
+}
+_WHY: Schema = {
+    "name": "Why",
+    "type": "string",
+    "priority": 1,
+    "jsonPath": ".status.conditions[?(@.type=='Ready')].message",
+}
+_AGE: Schema = {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+
 _COLUMNS: list[Schema] = [
     {"name": "Target", "type": "string", "jsonPath": ".spec.scaleTargetRef.name"},
     {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
@@ -34,11 +48,7 @@ _COLUMNS: list[Schema] = [
     {"name": "Replicas", "type": "integer", "jsonPath": ".status.currentReplicas"},
     {"name": "Desired", "type": "integer", "jsonPath": ".status.desiredReplicas"},
     {"name": "Source", "type": "string", "jsonPath": ".status.decision.source"},
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
-    },
+    _READY,
     {
         "name": "Forecast",
         "type": "string",
@@ -57,7 +67,7 @@ _COLUMNS: list[Schema] = [
         "priority": 1,
         "jsonPath": ".status.decision.message",
     },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    _AGE,
 ]
 
 
@@ -67,18 +77,9 @@ _PROFILER_COLUMNS: list[Schema] = [
     {"name": "Bound", "type": "string", "jsonPath": ".status.bound.kind"},
     {"name": "Top hotspot", "type": "string", "jsonPath": ".status.topHotspot"},
     {"name": "Verdict", "type": "string", "jsonPath": ".status.verdict.verdict"},
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
-    },
-    {
-        "name": "Why",
-        "type": "string",
-        "priority": 1,
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].message",
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    _READY,
+    _WHY,
+    _AGE,
 ]
 
 _ADVISOR_COLUMNS: list[Schema] = [
@@ -88,24 +89,15 @@ _ADVISOR_COLUMNS: list[Schema] = [
     {"name": "Saves %", "type": "string", "jsonPath": ".status.advice.savedPercent"},
     {"name": "N+1", "type": "integer", "jsonPath": ".status.counts.repeats"},
     {"name": "Blockers", "type": "integer", "jsonPath": ".status.counts.blockers"},
-    {
-        "name": "Ready",
-        "type": "string",
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].status",
-    },
+    _READY,
     {
         "name": "Host",
         "type": "string",
         "priority": 1,
         "jsonPath": ".status.host",
     },
-    {
-        "name": "Why",
-        "type": "string",
-        "priority": 1,
-        "jsonPath": ".status.conditions[?(@.type=='Ready')].message",
-    },
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    _WHY,
+    _AGE,
 ]
 
 
