@@ -10,9 +10,9 @@ Data and queries are DuckDB's, without keys or indexes to begin with, each query
 candidates are its own; the peers (`dbadvisor_peers.py`) have those of their descriptions. All pay
 the real size of an index, but for those that are said to count in HypoPG's. What each has chosen is
 really built; its cost is the sum of EXPLAIN's costs then, and its time that of all queries, each
-the faster of two runs of its plan (one of over 4 s is run once), which are made once for all ways that have the same plan. What
-Foretide has built is verified: an index that makes a query slower is taken back, and something else
-is chosen once.
+the faster of two runs of its plan (one of over 4 s is run once), which are made once for all ways
+that have the same plan. What Foretide has built is verified: an index that makes a query slower is
+taken back, and something else is chosen once.
 
 What peers choose and what that costs is read from `dbadvisor_peers.json` if it was measured from
 the same inputs; `--full` measures it anew, and goes on where it was interrupted. Times are always
